@@ -507,7 +507,7 @@ tn_claims_time(const TnClaims *claims, const char *path, int64 *seconds)
 		if (value > MAX_NUMERIC_DATE)
 			return TN_TIME_INVALID;
 	}
-	for (; n_read < n_whole && value != 0; n_read++)
+	for (; n_read < n_whole; n_read++)
 	{
 		value *= 10;
 		if (value > MAX_NUMERIC_DATE)

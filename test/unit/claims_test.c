@@ -311,6 +311,9 @@ test_items(void)
 	ok(!tn_claims_has(&claims, "id") && !tn_claims_has(&claims, "o.id") &&
 	   !tn_claims_has(&claims, "x") && !tn_claims_has(&claims, "absent"),
 	   "only top-level members are");
+
+	claims = parse("{\"x\":[{\"y\":{\"z\":\"hidden\"},\"l\":[\"hidden\"]}]}");
+	ok(claims.n == 0, "nothing below an object in an array is listed");
 }
 
 static void
@@ -436,6 +439,7 @@ test_time(void)
 	time_is("2.534023008e11", TN_TIME_INVALID, 0);
 	time_is("1e12", TN_TIME_INVALID, 0);
 	time_is("1e99999999999999999999", TN_TIME_INVALID, 0);
+	time_is("1e4294967297", TN_TIME_INVALID, 0);
 	time_is("18446744073709551617", TN_TIME_INVALID, 0);
 	time_is("99999999999999999999999999999999999999", TN_TIME_INVALID, 0);
 	time_is("\"1700000000\"", TN_TIME_INVALID, 0);
