@@ -39,7 +39,7 @@ SQL_SCHEMA = \
 	sql/schema/30_rbac.sql \
 	sql/schema/40_signal.sql \
 	sql/schema/50_seeds.sql \
-	sql/schema/60_config_dump.sql
+	sql/schema/60_protection.sql
 
 SQL_API = \
 	sql/api/00_header.sql \
