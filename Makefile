@@ -61,7 +61,7 @@ ISOLATION    = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spe
 # PostgreSQL 15 finds the isolation tests' expected/ in the output directory only.
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=tenancy
 
-UNIT_TESTS = test/unit/token_test test/unit/keyring_test test/unit/claims_test
+UNIT_TESTS = $(patsubst %.c,%,$(wildcard test/unit/*_test.c))
 TEST_TOOLS = test/tools/mint
 
 EXTRA_CLEAN = $(TEST_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d $(INSTALL_SCRIPT_SQL).tmp

@@ -205,9 +205,9 @@ build_and_stage() {
 
 run_make() {
 	local make=(make -s -C "$TN_SRC" PG_CONFIG="$PG_CONFIG" LIBJWT_PREFIX="$LIBJWT_PREFIX" DEV=1)
-	"${make[@]}" clean
-	"${make[@]}" -j "$(nproc)" all test-tools "$@"
-	"${make[@]}" install DESTDIR="$TN_WORK/stage"
+	"${make[@]}" clean &&
+		"${make[@]}" -j "$(nproc)" all test-tools "$@" &&
+		"${make[@]}" install DESTDIR="$TN_WORK/stage"
 }
 
 # start_server [SETTING...]: a fresh server in TN_WORK, on a socket there; settings as "name = value".
