@@ -253,16 +253,19 @@ AS $$
 		(3, ext.oid IS NOT NULL,
 		 'It belongs to extension ' || quote_ident(ext.extname) || '.',
 		 'Protect tables of the application only.'),
-		(4, c.relkind IN ('v', 'm'),
+		(4, c.relkind = 'v',
 		 'It is a view.',
-		 'Protect the tables beneath it, and create the view WITH (security_invoker). A materialized view cannot be guarded.'),
-		(5, c.relkind = 'f',
+		 'Protect the tables beneath it, and create the view WITH (security_invoker).'),
+		(5, c.relkind = 'm',
+		 'It is a materialized view, which row security does not cover.',
+		 'Protect the tables beneath it, and grant the materialized view to no application.'),
+		(6, c.relkind = 'f',
 		 'It is a foreign table, which row security does not cover.',
 		 'Protect the table on the server that holds it.'),
-		(6, c.relkind NOT IN ('r', 'p'),
+		(7, c.relkind NOT IN ('r', 'p'),
 		 'It is not a table.',
 		 'Protect ordinary and partitioned tables only.'),
-		(7, c.relpersistence = 't',
+		(8, c.relpersistence = 't',
 		 'It is a temporary table, which one session sees alone.',
 		 'Protect permanent tables only.'))
 		AS why (rank, applies, detail, hint)
@@ -345,7 +348,7 @@ BEGIN
 	IF v_names IS NOT NULL THEN
 		PERFORM tenancy.protection_refuse(p_target, '55000',
 			format('It inherits from %s, and row security does not follow inheritance.', v_names),
-			'Use declarative partitioning, or detach it first: ALTER TABLE … NO INHERIT ….');
+			'Use declarative partitioning, or detach it first: ALTER TABLE ... NO INHERIT ....');
 	END IF;
 
 	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) INTO v_names
@@ -354,7 +357,7 @@ BEGIN
 	IF v_names IS NOT NULL THEN
 		PERFORM tenancy.protection_refuse(p_target, '55000',
 			format('Tables inherit from it, and row security does not follow inheritance: %s.', v_names),
-			'Use declarative partitioning, or detach them first: ALTER TABLE … NO INHERIT ….');
+			'Use declarative partitioning, or detach them first: ALTER TABLE ... NO INHERIT ....');
 	END IF;
 END
 $$;
@@ -386,7 +389,7 @@ BEGIN
 	ELSIF v_att.atttypid <> 'uuid'::regtype THEN
 		PERFORM tenancy.protection_refuse(p_target, '42804',
 			format('Column %I has type %s, and an org is a uuid.', p_column, format_type(v_att.atttypid, v_att.atttypmod)),
-			'Name another org_column, or convert it first: ALTER TABLE … ALTER COLUMN … TYPE uuid USING ….');
+			'Name another org_column, or convert it first: ALTER TABLE ... ALTER COLUMN ... TYPE uuid USING ....');
 	END IF;
 END
 $$;
@@ -455,11 +458,12 @@ AS $$
 DECLARE
 	v_pattern CONSTANT text := '^[a-z][a-z0-9_]{0,62}$';
 	v_table pg_catalog.pg_class%ROWTYPE;
+	v_root regclass;
 	v_now record;
 BEGIN
 	SELECT * INTO v_table FROM pg_class AS c WHERE c.oid = p_target;
-	SELECT * INTO v_now
-	  FROM tenancy.protection_of(CASE WHEN v_table.relispartition THEN pg_partition_root(p_target) ELSE p_target END);
+	v_root := CASE WHEN v_table.relispartition THEN pg_partition_root(p_target) ELSE p_target END;
+	SELECT * INTO v_now FROM tenancy.protection_of(v_root);
 
 	IF p_type !~ v_pattern THEN
 		RAISE EXCEPTION 'invalid resource type name: %', p_type
@@ -467,8 +471,9 @@ BEGIN
 				  HINT = 'Use lower case letters, digits and underscores, beginning with a letter, at most 63.';
 	ELSIF v_now.resource_type <> p_type OR v_now.org_column <> p_column THEN
 		PERFORM tenancy.protection_refuse(p_target, '55000',
-			format('It is already protected as resource type %s by column %I.', v_now.resource_type, v_now.org_column),
-			format('To change that, call SELECT tenancy.unprotect(%L) first.', p_target));
+			'It is already protected' || coalesce(' as resource type ' || v_now.resource_type, '')
+			|| coalesce(' by column ' || quote_ident(v_now.org_column), '') || '.',
+			format('To change that, call SELECT tenancy.unprotect(%L) first.', v_root));
 	ELSIF p_type IS NULL AND v_now.resource_type IS NULL AND v_table.relname !~ v_pattern THEN
 		RAISE EXCEPTION 'the name of table % cannot serve as a resource type', p_target
 			USING ERRCODE = '22023',
