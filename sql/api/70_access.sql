@@ -1,0 +1,63 @@
+-- Who may call what. Nothing is PUBLIC's; an application's role gets what a token can authorize.
+
+DO $$
+DECLARE
+	f regprocedure;
+BEGIN
+	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	END LOOP;
+END
+$$;
+
+-- What an application's role may call: each of these decides by the token's user.
+CREATE OR REPLACE FUNCTION tenancy.application_functions()
+RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT unnest(ARRAY[
+		'tenancy.session()', 'tenancy.begin_session(text, text)', 'tenancy.current_user_id()', 'tenancy.current_org()',
+		'tenancy.claims()', 'tenancy.my_orgs()', 'tenancy.switch_org(text)', 'tenancy.cross_org_active()',
+		'tenancy.is_superadmin()', 'tenancy.is_administrator()', 'tenancy.assert_administrator(text)',
+		'tenancy.provision_user()', 'tenancy.create_org(text, text)',
+		'tenancy.can_i(text, text)', 'tenancy.current_org_if(text, text)', 'tenancy.require(text, text)',
+		'tenancy.require_org(text, text)', 'tenancy.my_permissions()',
+		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
+		'tenancy.add_resource_type(text, text[])',
+		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
+	]::regprocedure[])
+$$;
+REVOKE ALL ON FUNCTION tenancy.application_functions() FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.application_functions() IS 'The functions that grant_access() grants.';
+
+-- SECURITY INVOKER: the caller grants what it owns, so PostgreSQL itself refuses anybody else.
+CREATE OR REPLACE FUNCTION tenancy.grant_access(role regrole)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	f regprocedure;
+BEGIN
+	IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = grant_access.role AND (r.rolsuper OR r.rolbypassrls)) THEN
+		RAISE EXCEPTION 'role % is not subject to row security', grant_access.role
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'A superuser or a role with BYPASSRLS sees the rows of every org, whatever its token says.',
+				HINT = 'Let the application log in as a role with neither.';
+	END IF;
+	EXECUTE format('GRANT USAGE ON SCHEMA tenancy TO %s', grant_access.role);
+	FOR f IN SELECT tenancy.application_functions() LOOP
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grant_access.role);
+	END LOOP;
+	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
+	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
+END
+$$;
+REVOKE ALL ON FUNCTION tenancy.grant_access(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.grant_access(regrole) IS 'Lets an application''s login role use the schema: everything that a token can authorize.';
+
+CREATE OR REPLACE FUNCTION tenancy.revoke_access(role regrole)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tenancy FROM %s', revoke_access.role);
+	EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA tenancy FROM %s', revoke_access.role);
+	EXECUTE format('REVOKE ALL ON SCHEMA tenancy FROM %s', revoke_access.role);
+END
+$$;
+REVOKE ALL ON FUNCTION tenancy.revoke_access(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.revoke_access(regrole) IS 'Takes back what grant_access() gave.';

@@ -1,0 +1,65 @@
+-- People and orgs: users, the identities they sign in with, orgs, memberships.
+-- What C looks up by index is COLLATE "C": compared by bytes, on any libc. C also reads columns by number: append, never insert.
+
+CREATE TABLE tenancy.users (
+	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+	email text,
+	email_verified boolean NOT NULL DEFAULT false,
+	name text,
+	status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+	tokens_valid_from timestamptz,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CHECK (NOT email_verified OR email IS NOT NULL)
+);
+COMMENT ON TABLE tenancy.users IS 'One row a person. Tokens issued before tokens_valid_from are revoked.';
+
+-- The reference is checked at commit: provision_user() writes the identity first, since its key decides which of several simultaneous first sign-ins wins.
+CREATE TABLE tenancy.identities (
+	issuer_id uuid NOT NULL REFERENCES tenancy.issuers,
+	subject text COLLATE "C" NOT NULL CHECK (subject <> '' AND pg_catalog.octet_length(subject) <= 1024),
+	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (issuer_id, subject)
+);
+CREATE INDEX identities_user_id ON tenancy.identities (user_id);
+COMMENT ON TABLE tenancy.identities IS 'Maps what an issuer calls a person (issuer, subject) to the user.';
+
+CREATE TABLE tenancy.superadmins (
+	user_id uuid PRIMARY KEY REFERENCES tenancy.users ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE tenancy.superadmins IS 'Users who run the whole installation. Separate from every org role.';
+
+-- A slug never looks like a uuid, since tenancy.org takes either.
+CREATE TABLE tenancy.orgs (
+	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+	slug text COLLATE "C" NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
+		AND slug !~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'),
+	name text NOT NULL CHECK (pg_catalog.btrim(name) <> '' AND pg_catalog.char_length(name) <= 200),
+	kind text NOT NULL DEFAULT 'team' CHECK (kind IN ('personal', 'team')),
+	status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'archived')),
+	status_reason text,
+	created_by uuid REFERENCES tenancy.users ON DELETE SET NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE INDEX orgs_created_by ON tenancy.orgs (created_by);
+COMMENT ON TABLE tenancy.orgs IS 'One row a tenant.';
+
+CREATE TABLE tenancy.org_external_ids (
+	issuer_id uuid NOT NULL REFERENCES tenancy.issuers,
+	external_id text COLLATE "C" NOT NULL CHECK (external_id <> '' AND pg_catalog.octet_length(external_id) <= 1024),
+	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (issuer_id, external_id)
+);
+CREATE INDEX org_external_ids_org_id ON tenancy.org_external_ids (org_id);
+COMMENT ON TABLE tenancy.org_external_ids IS 'Maps what an issuer calls an org to the org.';
+
+CREATE TABLE tenancy.memberships (
+	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE,
+	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (user_id, org_id)
+);
+CREATE INDEX memberships_org_id ON tenancy.memberships (org_id);
+COMMENT ON TABLE tenancy.memberships IS 'Who belongs to which org.';

@@ -1,0 +1,33 @@
+-- How a change of authority reaches every connection at commit: a trigger on each table that decides something invalidates
+-- an empty relation, and every backend that hears of it re-reads what it had cached.
+
+CREATE TABLE tenancy.authority_signal (nothing boolean CHECK (false) NO INHERIT);
+COMMENT ON TABLE tenancy.authority_signal IS 'Always empty. Its relcache invalidation says: users, memberships, orgs or grants have changed.';
+CREATE TABLE tenancy.keyring_signal (nothing boolean CHECK (false) NO INHERIT);
+COMMENT ON TABLE tenancy.keyring_signal IS 'Always empty. Its relcache invalidation says: issuers or signing keys have changed.';
+
+CREATE FUNCTION tenancy.signal_authority_change() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'tenancy_signal_authority_change';
+REVOKE ALL ON FUNCTION tenancy.signal_authority_change() FROM PUBLIC;
+CREATE FUNCTION tenancy.signal_keyring_change() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'tenancy_signal_keyring_change';
+REVOKE ALL ON FUNCTION tenancy.signal_keyring_change() FROM PUBLIC;
+
+-- ALWAYS: logical replication and session_replication_role = replica must not silence it.
+DO $$
+DECLARE
+	t name;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['users', 'identities', 'superadmins', 'orgs', 'org_external_ids', 'memberships', 'roles',
+		'membership_roles', 'role_permissions', 'revoked_permissions'] LOOP
+		EXECUTE pg_catalog.format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%I
+			FOR EACH STATEMENT EXECUTE FUNCTION tenancy.signal_authority_change()', t);
+		EXECUTE pg_catalog.format('ALTER TABLE tenancy.%I ENABLE ALWAYS TRIGGER signal_change', t);
+	END LOOP;
+	FOREACH t IN ARRAY ARRAY['issuers', 'signing_keys'] LOOP
+		EXECUTE pg_catalog.format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%I
+			FOR EACH STATEMENT EXECUTE FUNCTION tenancy.signal_keyring_change()', t);
+		EXECUTE pg_catalog.format('ALTER TABLE tenancy.%I ENABLE ALWAYS TRIGGER signal_change', t);
+	END LOOP;
+END
+$$;

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  Our own tables: reading them, and hearing of their changes.
+ *
+ * Reads are index scans as PostgreSQL reads its own catalogs, not SPI: no
+ * switch of privileges, no row security in row security, and they work on a
+ * hot standby and in a parallel worker.  Nothing here takes a transaction id,
+ * locks a row or writes.
+ *
+ * A statement trigger on every table that decides something invalidates the
+ * relcache entry of an empty "signal" table.  That message is sent at commit,
+ * reaches every backend and every standby, and is processed in our own
+ * backend at the next command.  The callback bumps a counter, which is all a
+ * callback may do: it runs where no catalog may be read.  Whoever cached
+ * something keeps the counter's value beside it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+
+#define SCHEMA "tenancy"
+
+static const struct
+{
+	const char *table;
+	const char *index;
+}			table_names[TN_TABLE_COUNT] =
+{
+	[TN_ISSUERS] = {"issuers", "issuers_issuer_key"},
+	[TN_SIGNING_KEYS] = {"signing_keys", "signing_keys_issuer_id_key_id_key"},
+	[TN_USERS] = {"users", "users_pkey"},
+	[TN_IDENTITIES] = {"identities", "identities_pkey"},
+	[TN_SUPERADMINS] = {"superadmins", "superadmins_pkey"},
+	[TN_ORGS] = {"orgs", "orgs_pkey"},
+	[TN_ORGS_BY_SLUG] = {"orgs", "orgs_slug_key"},
+	[TN_ORG_EXTERNAL_IDS] = {"org_external_ids", "org_external_ids_pkey"},
+	[TN_MEMBERSHIPS] = {"memberships", "memberships_pkey"},
+	[TN_MEMBERSHIP_ROLES] = {"membership_roles", "membership_roles_pkey"},
+	[TN_ROLES] = {"roles", "roles_pkey"},
+	[TN_ROLE_PERMISSIONS] = {"role_permissions", "role_permissions_pkey"},
+	[TN_REVOKED_PERMISSIONS] = {"revoked_permissions", "revoked_permissions_pkey"},
+};
+
+/* All resolved together, and again after any signal: a signal table that was dropped also sends one. */
+static bool oids_known = false;
+static Oid	table_oids[TN_TABLE_COUNT];
+static Oid	index_oids[TN_TABLE_COUNT];
+static Oid	authority_signal = InvalidOid;
+static Oid	keyring_signal = InvalidOid;
+
+static uint64 authority_generation = 1;
+static uint64 keyring_generation = 1;
+
+/*
+ * Relcache callback.  InvalidOid means that everything may have changed.
+ */
+static void
+note_invalidation(Datum arg, Oid relid)
+{
+	if (relid == authority_signal || relid == InvalidOid)
+	{
+		authority_generation++;
+		oids_known = false;
+	}
+	if (relid == keyring_signal || relid == InvalidOid)
+	{
+		keyring_generation++;
+		oids_known = false;
+	}
+}
+
+static Oid
+find_relation(Oid schema, const char *name)
+{
+	Oid			oid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" does not exist", SCHEMA, name),
+				 errhint("The extension \"tenancy\" is damaged: drop and create it again, or restore a backup.")));
+	return oid;
+}
+
+static void
+resolve_oids(void)
+{
+	Oid			schema;
+
+	while (!oids_known)
+	{
+		oids_known = true;
+		schema = get_namespace_oid(SCHEMA, false);
+		authority_signal = find_relation(schema, "authority_signal");
+		keyring_signal = find_relation(schema, "keyring_signal");
+		for (int i = 0; i < TN_TABLE_COUNT; i++)
+		{
+			table_oids[i] = find_relation(schema, table_names[i].table);
+			index_oids[i] = find_relation(schema, table_names[i].index);
+		}
+		/* A look-up may have processed a signal: then once more. */
+	}
+}
+
+/*
+ * Registers the callback.  Called once, from _PG_init; it cannot be undone.
+ */
+void
+tn_catalog_init(void)
+{
+	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
+}
+
+/*
+ * The number that changes whenever users, memberships, orgs or grants may
+ * have.  Accurate as of the last AcceptInvalidationMessages().
+ */
+uint64
+tn_catalog_authority_generation(void)
+{
+	return authority_generation;
+}
+
+/*
+ * The same for issuers and signing keys.
+ */
+uint64
+tn_catalog_keyring_generation(void)
+{
+	return keyring_generation;
+}
+
+/*
+ * Tells every backend, at commit, that users, memberships, orgs or grants
+ * have changed.
+ */
+void
+tn_catalog_signal_authority(void)
+{
+	resolve_oids();
+	CacheInvalidateRelcacheByRelid(authority_signal);
+}
+
+/*
+ * The same for issuers and signing keys.
+ */
+void
+tn_catalog_signal_keyring(void)
+{
+	resolve_oids();
+	CacheInvalidateRelcacheByRelid(keyring_signal);
+}
+
+/*
+ * The role that owns our tables: the extension's owner.
+ */
+Oid
+tn_catalog_owner(void)
+{
+	Relation	rel;
+	Oid			owner;
+
+	resolve_oids();
+	rel = table_open(table_oids[TN_USERS], AccessShareLock);
+	owner = rel->rd_rel->relowner;
+	table_close(rel, AccessShareLock);
+	return owner;
+}
+
+/*
+ * Starts a reading; end it with tn_read_end().  On error the resource owner
+ * cleans up.  PostgreSQL takes a fresh catalog snapshot for a relation without
+ * a syscache, and unlike GetLatestSnapshot() that works in a parallel worker.
+ */
+void
+tn_read_begin(TnRead *read)
+{
+	resolve_oids();
+	read->snapshot = RegisterSnapshot(GetCatalogSnapshot(table_oids[TN_USERS]));
+}
+
+void
+tn_read_end(TnRead *read)
+{
+	UnregisterSnapshot(read->snapshot);
+}
+
+static void
+init_key(ScanKey key, Relation rel, AttrNumber attr, Datum value)
+{
+	Oid			type = TupleDescAttr(RelationGetDescr(rel), attr - 1)->atttypid;
+
+	Assert(type == UUIDOID || type == TEXTOID);
+	/* ScanKeyInit's collation is "C", as is that of every text column we look up. */
+	ScanKeyInit(key, attr, BTEqualStrategyNumber,
+				type == UUIDOID ? F_UUID_EQ : F_TEXTEQ, value);
+}
+
+/*
+ * Starts an index scan for equality on the first nkeys (1 or 2) columns of
+ * the table's index.  End it with tn_scan_end().
+ */
+void
+tn_scan_begin(TnScan *scan, TnRead *read, TnTable table, int nkeys,
+			  AttrNumber attr1, Datum value1, AttrNumber attr2, Datum value2)
+{
+	ScanKeyData keys[2];
+
+	resolve_oids();
+	scan->rel = table_open(table_oids[table], AccessShareLock);
+	init_key(&keys[0], scan->rel, attr1, value1);
+	if (nkeys > 1)
+		init_key(&keys[1], scan->rel, attr2, value2);
+	scan->scan = systable_beginscan(scan->rel, index_oids[table], true,
+									read->snapshot, nkeys, keys);
+}
+
+/*
+ * The next row, or NULL.  It stays valid until the next call.
+ */
+HeapTuple
+tn_scan_next(TnScan *scan)
+{
+	return systable_getnext(scan->scan);
+}
+
+/*
+ * A column of a row; a by-reference value points into the row.
+ */
+Datum
+tn_scan_value(TnScan *scan, HeapTuple tuple, AttrNumber attr, bool *isnull)
+{
+	return heap_getattr(tuple, attr, RelationGetDescr(scan->rel), isnull);
+}
+
+/*
+ * A text column as a palloc'd string, NULL for SQL's null.
+ */
+char *
+tn_scan_text(TnScan *scan, HeapTuple tuple, AttrNumber attr)
+{
+	bool		isnull;
+	Datum		value = tn_scan_value(scan, tuple, attr, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * A uuid column that is NOT NULL.
+ */
+pg_uuid_t
+tn_scan_uuid(TnScan *scan, HeapTuple tuple, AttrNumber attr)
+{
+	bool		isnull;
+	Datum		value = tn_scan_value(scan, tuple, attr, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %d of \"%s\"",
+			 attr, RelationGetRelationName(scan->rel));
+	return *DatumGetUUIDP(value);
+}
+
+void
+tn_scan_end(TnScan *scan)
+{
+	systable_endscan(scan->scan);
+	table_close(scan->rel, AccessShareLock);
+}

@@ -1,0 +1,521 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *	  The SQL-callable functions: unpack, call, return.
+ *
+ * What each does, who may call it and which errors it raises is written once,
+ * in docs/reference.md and in the COMMENTs of sql/api.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "funcapi.h"
+#include "nodes/makefuncs.h"
+#include "nodes/supportnodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "directory.h"
+#include "errcodes.h"
+#include "keyring.h"
+#include "onboarding.h"
+#include "policy.h"
+#include "session.h"
+#include "settings.h"
+
+#define TENANCY_FUNCTION(name) \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+static Datum
+uuid_datum(const pg_uuid_t *uuid)
+{
+	pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
+
+	*copy = *uuid;
+	return UUIDPGetDatum(copy);
+}
+
+static void
+put_text(Datum *value, bool *isnull, const char *string)
+{
+	*isnull = string == NULL;
+	*value = string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/*
+ * The names of some roles as text[], in alphabetical order.
+ */
+static Datum
+role_names(TnRead *read, int n, const pg_uuid_t *role_ids)
+{
+	char	  **names = palloc((n + 1) * sizeof(char *));
+	Datum	   *values = palloc((n + 1) * sizeof(Datum));
+	int			found = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = tn_role_name(read, &role_ids[i]);
+
+		if (name != NULL)
+			names[found++] = name;
+	}
+	qsort(names, found, sizeof(char *), compare_names);
+	for (int i = 0; i < found; i++)
+		values[i] = CStringGetTextDatum(names[i]);
+	return PointerGetDatum(construct_array(values, found, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+member_role_names(TnRead *read, const pg_uuid_t *user_id, const pg_uuid_t *org_id)
+{
+	pg_uuid_t  *role_ids;
+	int			n = tn_member_roles(read, user_id, org_id, &role_ids);
+
+	return role_names(read, n, role_ids);
+}
+
+/*
+ * A row of a function that returns one.
+ */
+static Datum
+make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* ---- session ---- */
+
+/* The columns of session(). */
+enum
+{
+	S_STATUS, S_NEXT_STEP, S_USER_ID, S_EMAIL, S_ORG_ID, S_ORG_SLUG, S_ORG_NAME,
+	S_ROLES, S_IS_SUPERADMIN, S_ISSUER, S_SUBJECT, S_EXPIRES_AT, S_COLUMNS
+};
+
+static void
+put_token(const TnVerifiedToken *token, Datum *values, bool *nulls)
+{
+	put_text(&values[S_EMAIL], &nulls[S_EMAIL], token->email);
+	put_text(&values[S_ISSUER], &nulls[S_ISSUER], token->issuer);
+	put_text(&values[S_SUBJECT], &nulls[S_SUBJECT], token->subject);
+	nulls[S_EXPIRES_AT] = false;
+	values[S_EXPIRES_AT] = TimestampTzGetDatum(time_t_to_timestamptz(token->expires_at));
+}
+
+static void
+put_org(const TnSession *session, Datum *values, bool *nulls)
+{
+	TnRead		read;
+	TnOrg		org;
+
+	nulls[S_ORG_ID] = false;
+	values[S_ORG_ID] = uuid_datum(&session->org_id);
+	tn_read_begin(&read);
+	if (tn_org_find(&read, &session->org_id, &org))
+	{
+		put_text(&values[S_ORG_SLUG], &nulls[S_ORG_SLUG], org.slug);
+		put_text(&values[S_ORG_NAME], &nulls[S_ORG_NAME], org.name);
+	}
+	if (session->status == TN_STATUS_ACTIVE)
+	{
+		nulls[S_ROLES] = false;
+		values[S_ROLES] = role_names(&read, session->n_roles, session->role_ids);
+	}
+	tn_read_end(&read);
+}
+
+static Datum
+session_row(FunctionCallInfo fcinfo)
+{
+	const TnSession *session = tn_session();
+	Datum		values[S_COLUMNS];
+	bool		nulls[S_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	put_text(&values[S_STATUS], &nulls[S_STATUS], tn_status_name(session->status));
+	put_text(&values[S_NEXT_STEP], &nulls[S_NEXT_STEP], tn_status_next_step(session->status));
+	nulls[S_IS_SUPERADMIN] = false;
+	values[S_IS_SUPERADMIN] = BoolGetDatum(session->is_superadmin);
+	if (session->token != NULL && session->token->verdict == TN_VERDICT_GOOD)
+		put_token(session->token, values, nulls);
+	if (session->has_user)
+	{
+		nulls[S_USER_ID] = false;
+		values[S_USER_ID] = uuid_datum(&session->user_id);
+	}
+	if (session->has_org)
+		put_org(session, values, nulls);
+	return make_row(fcinfo, values, nulls);
+}
+
+TENANCY_FUNCTION(tenancy_session);
+Datum
+tenancy_session(PG_FUNCTION_ARGS)
+{
+	return session_row(fcinfo);
+}
+
+TENANCY_FUNCTION(tenancy_begin_session);
+Datum
+tenancy_begin_session(PG_FUNCTION_ARGS)
+{
+	tn_settings_set_token(PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	tn_settings_set_org(PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
+	return session_row(fcinfo);
+}
+
+TENANCY_FUNCTION(tenancy_current_user_id);
+Datum
+tenancy_current_user_id(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->status <= TN_STATUS_DISABLED)
+		PG_RETURN_NULL();
+	return uuid_datum(&session->user_id);
+}
+
+TENANCY_FUNCTION(tenancy_current_org);
+Datum
+tenancy_current_org(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->status != TN_STATUS_ACTIVE)
+		PG_RETURN_NULL();
+	return uuid_datum(&session->org_id);
+}
+
+TENANCY_FUNCTION(tenancy_claims);
+Datum
+tenancy_claims(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->token == NULL)
+		PG_RETURN_NULL();
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(session->token->payload));
+}
+
+/* The columns of my_orgs(). */
+enum
+{
+	O_ORG_ID, O_SLUG, O_NAME, O_KIND, O_STATUS, O_ROLES, O_IS_CURRENT, O_COLUMNS
+};
+
+TENANCY_FUNCTION(tenancy_my_orgs);
+Datum
+tenancy_my_orgs(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const TnSession *session = tn_session_trusted();
+	TnRead		read;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (session->status <= TN_STATUS_DISABLED)
+		return (Datum) 0;
+
+	tn_read_begin(&read);
+	foreach(lc, tn_member_orgs(&read, &session->user_id))
+	{
+		TnOrg	   *org = lfirst(lc);
+		Datum		values[O_COLUMNS];
+		bool		nulls[O_COLUMNS] = {false};
+
+		if (org->status == TN_ORG_ARCHIVED)
+			continue;
+		values[O_ORG_ID] = UUIDPGetDatum(&org->id);
+		values[O_SLUG] = CStringGetTextDatum(org->slug);
+		values[O_NAME] = CStringGetTextDatum(org->name);
+		values[O_KIND] = CStringGetTextDatum(org->kind);
+		values[O_STATUS] = CStringGetTextDatum(org->status_name);
+		values[O_ROLES] = member_role_names(&read, &session->user_id, &org->id);
+		values[O_IS_CURRENT] = BoolGetDatum(session->has_org &&
+											memcmp(&session->org_id, &org->id, sizeof(pg_uuid_t)) == 0);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	tn_read_end(&read);
+	return (Datum) 0;
+}
+
+/*
+ * An org that the user does not belong to and one that does not exist get the
+ * same answer.
+ */
+TENANCY_FUNCTION(tenancy_switch_org);
+Datum
+tenancy_switch_org(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const TnSession *session = tn_session_of_user();
+	TnSession	wanted = *session;
+	TnRead		read;
+	TnOrg		org;
+
+	wanted.status = TN_STATUS_NOT_A_MEMBER;
+	tn_read_begin(&read);
+	if (tn_org_find_by_name(&read, name, &org) &&
+		tn_member_exists(&read, &session->user_id, &org.id))
+	{
+		wanted.org_id = org.id;
+		wanted.status = org.status == TN_ORG_ACTIVE ? TN_STATUS_ACTIVE :
+			org.status == TN_ORG_SUSPENDED ? TN_STATUS_ORG_SUSPENDED : TN_STATUS_ORG_ARCHIVED;
+	}
+	tn_read_end(&read);
+	if (wanted.status != TN_STATUS_ACTIVE)
+		tn_session_raise(&wanted);
+
+	tn_settings_set_org(DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&org.id))), true);
+	return uuid_datum(&org.id);
+}
+
+TENANCY_FUNCTION(tenancy_cross_org_active);
+Datum
+tenancy_cross_org_active(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tn_cross_org && tn_session_trusted()->is_superadmin);
+}
+
+/*
+ * Planner support: without the setting, `OR tenancy.cross_org_active()` is
+ * gone from the plan.  Only ever to false: a plan that is used for longer than
+ * it should be hides rows and shows none.
+ */
+TENANCY_FUNCTION(tenancy_cross_org_support);
+Datum
+tenancy_cross_org_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSimplify) && !tn_cross_org)
+		PG_RETURN_POINTER(makeBoolConst(false, false));
+	PG_RETURN_POINTER(NULL);
+}
+
+TENANCY_FUNCTION(tenancy_is_administrator);
+Datum
+tenancy_is_administrator(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tn_session_is_administrator());
+}
+
+TENANCY_FUNCTION(tenancy_is_superadmin);
+Datum
+tenancy_is_superadmin(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tn_session_trusted()->is_superadmin);
+}
+
+/* ---- permissions ---- */
+
+TENANCY_FUNCTION(tenancy_can_i);
+Datum
+tenancy_can_i(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tn_policy_allows(tn_session_trusted(),
+									text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									text_to_cstring(PG_GETARG_TEXT_PP(1))));
+}
+
+TENANCY_FUNCTION(tenancy_current_org_if);
+Datum
+tenancy_current_org_if(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (!tn_policy_allows(session, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						  text_to_cstring(PG_GETARG_TEXT_PP(1))))
+		PG_RETURN_NULL();
+	return uuid_datum(&session->org_id);
+}
+
+/*
+ * Not STRICT: a null must not pass for a permission.
+ */
+static const TnSession *
+require_permission(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("action and resource type must not be null")));
+	return tn_policy_require(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							 text_to_cstring(PG_GETARG_TEXT_PP(1)));
+}
+
+TENANCY_FUNCTION(tenancy_require);
+Datum
+tenancy_require(PG_FUNCTION_ARGS)
+{
+	(void) require_permission(fcinfo);
+	PG_RETURN_VOID();
+}
+
+TENANCY_FUNCTION(tenancy_require_org);
+Datum
+tenancy_require_org(PG_FUNCTION_ARGS)
+{
+	return uuid_datum(&require_permission(fcinfo)->org_id);
+}
+
+TENANCY_FUNCTION(tenancy_my_permissions);
+Datum
+tenancy_my_permissions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, tn_policy_permissions(tn_session_trusted()))
+	{
+		TnPermission *permission = lfirst(lc);
+		Datum		values[] = {CStringGetTextDatum(permission->resource_type),
+		CStringGetTextDatum(permission->action)};
+		bool		nulls[] = {false, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* ---- onboarding ---- */
+
+/* The columns of provision_user(). */
+enum
+{
+	P_USER_ID, P_ORG_ID, P_ORG_SLUG, P_ROLES, P_CREATED, P_COLUMNS
+};
+
+/*
+ * The org returned is the one the user landed in just now, or else the one the
+ * session is in.
+ */
+TENANCY_FUNCTION(tenancy_provision_user);
+Datum
+tenancy_provision_user(PG_FUNCTION_ARGS)
+{
+	Datum		values[P_COLUMNS];
+	bool		nulls[P_COLUMNS];
+	bool		landed;
+	pg_uuid_t	org_id;
+	bool		created = tn_provision_user(&landed, &org_id);
+	const TnSession *session = tn_session_of_user();
+	TnRead		read;
+	TnOrg		org;
+
+	memset(nulls, true, sizeof(nulls));
+	nulls[P_USER_ID] = nulls[P_CREATED] = false;
+	values[P_USER_ID] = uuid_datum(&session->user_id);
+	values[P_CREATED] = BoolGetDatum(created);
+
+	if (!landed && session->has_org)
+	{
+		landed = true;
+		org_id = session->org_id;
+	}
+	tn_read_begin(&read);
+	if (landed && tn_org_find(&read, &org_id, &org))
+	{
+		nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = nulls[P_ROLES] = false;
+		values[P_ORG_ID] = uuid_datum(&org.id);
+		values[P_ORG_SLUG] = CStringGetTextDatum(org.slug);
+		values[P_ROLES] = member_role_names(&read, &session->user_id, &org.id);
+	}
+	tn_read_end(&read);
+	return make_row(fcinfo, values, nulls);
+}
+
+TENANCY_FUNCTION(tenancy_create_org);
+Datum
+tenancy_create_org(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t	org_id;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("name of the org must not be null")));
+	org_id = tn_create_org(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	return uuid_datum(&org_id);
+}
+
+/* ---- catalog ---- */
+
+/*
+ * One JWK as (key_id, algorithm, problem): problem is null if it can be used.
+ */
+TENANCY_FUNCTION(tenancy_inspect_jwk);
+Datum
+tenancy_inspect_jwk(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *jwk = PG_GETARG_JSONB_P(0);
+	char	   *text = JsonbToCString(NULL, &jwk->root, VARSIZE(jwk));
+	Datum		values[3];
+	bool		nulls[3];
+	const char *problem = NULL;
+	TnKey	   *key = tn_key_create(text, strlen(text), &problem);
+	char		key_id[TN_KEY_ID_MAX_BYTES + 1] = "";
+	const char *algorithm = NULL;
+	bool		has_key_id = false;
+
+	/* Copied and freed at once: an error from here on must not leak the key. */
+	if (key != NULL)
+	{
+		has_key_id = tn_key_id(key) != NULL;
+		if (has_key_id)
+			strlcpy(key_id, tn_key_id(key), sizeof(key_id));
+		algorithm = tn_key_alg(key);
+		tn_key_free(key);
+	}
+	put_text(&values[0], &nulls[0], has_key_id ? key_id : NULL);
+	put_text(&values[1], &nulls[1], algorithm);
+	put_text(&values[2], &nulls[2], key == NULL ? problem : NULL);
+	return make_row(fcinfo, values, nulls);
+}
+
+static void
+check_trigger(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+}
+
+TENANCY_FUNCTION(tenancy_signal_authority_change);
+Datum
+tenancy_signal_authority_change(PG_FUNCTION_ARGS)
+{
+	check_trigger(fcinfo);
+	tn_catalog_signal_authority();
+	return PointerGetDatum(NULL);
+}
+
+TENANCY_FUNCTION(tenancy_signal_keyring_change);
+Datum
+tenancy_signal_keyring_change(PG_FUNCTION_ARGS)
+{
+	check_trigger(fcinfo);
+	tn_catalog_signal_keyring();
+	return PointerGetDatum(NULL);
+}

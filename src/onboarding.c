@@ -1,0 +1,460 @@
+/*-------------------------------------------------------------------------
+ *
+ * onboarding.c
+ *	  How a person gets a user and an org.
+ *
+ * Both functions are safe to call again and in any number of connections at
+ * once.  Unique indexes decide who comes first, with ON CONFLICT DO NOTHING:
+ * whoever comes second waits for the first to commit and finds its work, or
+ * does it if the first rolled back.  No lock is taken that a reader would
+ * notice.
+ *
+ * Callers are SECURITY DEFINER functions with a fixed search_path: SPI runs as
+ * the extension's owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#include "directory.h"
+#include "onboarding.h"
+#include "session.h"
+#include "settings.h"
+
+#define MAX_ARGS 5
+
+/* How often another suffix is tried for a slug; each has 32 random bits. */
+#define MAX_SLUG_TRIES 8
+
+typedef enum Statement
+{
+	INSERT_IDENTITY,
+	INSERT_USER,
+	LOCK_USER,
+	UPDATE_PROFILE,
+	INSERT_SUPERADMIN,
+	ACCEPT_INVITATIONS,
+	INSERT_ORG,
+	INSERT_ADMIN,
+	FIND_OWN_ORG,
+	SLUGIFY
+} Statement;
+
+/*
+ * The statements, planned at first use.
+ */
+static struct
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[MAX_ARGS];
+	SPIPlanPtr	plan;
+}			statements[] =
+{
+	/* The user's id is made here, so that the identity can go first. */
+	[INSERT_IDENTITY] = {
+		"INSERT INTO tenancy.identities (issuer_id, subject, user_id) "
+		"VALUES ($1, $2, pg_catalog.gen_random_uuid()) "
+		"ON CONFLICT (issuer_id, subject) DO NOTHING RETURNING user_id",
+		2, {UUIDOID, TEXTOID}},
+	[INSERT_USER] = {
+		"INSERT INTO tenancy.users (id, email, email_verified, name) VALUES ($1, $2, $3, $4)",
+		4, {UUIDOID, TEXTOID, BOOLOID, TEXTOID}},
+	[LOCK_USER] = {
+		"SELECT FROM tenancy.users WHERE id = $1 FOR UPDATE",
+		1, {UUIDOID}},
+	[UPDATE_PROFILE] = {
+		"UPDATE tenancy.users SET email = coalesce($2, email), "
+		"email_verified = CASE WHEN $2 IS NULL THEN email_verified ELSE $3 END, name = coalesce($4, name) "
+		"WHERE id = $1",
+		4, {UUIDOID, TEXTOID, BOOLOID, TEXTOID}},
+	[INSERT_SUPERADMIN] = {
+		"INSERT INTO tenancy.superadmins (user_id) VALUES ($1) ON CONFLICT DO NOTHING",
+		1, {UUIDOID}},
+	/* FOR UPDATE: against a revocation at the same moment, one of the two wins. */
+	[ACCEPT_INVITATIONS] = {
+		"WITH pending AS MATERIALIZED ("
+		" SELECT i.id, i.org_id, i.role_id FROM tenancy.invitations i JOIN tenancy.orgs o ON o.id = i.org_id"
+		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2) AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
+		" AND i.expires_at > pg_catalog.now() AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
+		"accepted AS ("
+		" UPDATE tenancy.invitations i SET accepted_at = pg_catalog.now(), accepted_by = $1"
+		" FROM pending p WHERE i.id = p.id), "
+		"member AS ("
+		" INSERT INTO tenancy.memberships (user_id, org_id) SELECT DISTINCT $1, p.org_id FROM pending p"
+		" ON CONFLICT DO NOTHING), "
+		"role AS ("
+		" INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) SELECT DISTINCT $1, p.org_id, p.role_id FROM pending p"
+		" ON CONFLICT DO NOTHING) "
+		"SELECT p.org_id FROM pending p LIMIT 1",
+		2, {UUIDOID, TEXTOID}},
+	[INSERT_ORG] = {
+		"INSERT INTO tenancy.orgs (slug, name, kind, created_by) VALUES ($1, $2, $3, $4) "
+		"ON CONFLICT (slug) DO NOTHING RETURNING id",
+		4, {TEXTOID, TEXTOID, TEXTOID, UUIDOID}},
+	[INSERT_ADMIN] = {
+		"WITH member AS (INSERT INTO tenancy.memberships (user_id, org_id) VALUES ($1, $2)) "
+		"INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) "
+		"SELECT $1, $2, r.id FROM tenancy.roles r WHERE r.org_id IS NULL AND r.name = 'admin'",
+		2, {UUIDOID, UUIDOID}},
+	[FIND_OWN_ORG] = {
+		"SELECT o.id FROM tenancy.orgs o "
+		"JOIN tenancy.memberships m ON m.org_id = o.id AND m.user_id = $2 "
+		"WHERE o.slug = $1 AND o.created_by = $2 AND o.name = $3",
+		3, {TEXTOID, UUIDOID, TEXTOID}},
+	[SLUGIFY] = {
+		"SELECT tenancy.slugify($1)",
+		1, {TEXTOID}},
+};
+
+/*
+ * Runs a statement under a snapshot of its own; a null pointer among the
+ * values is SQL's null.  Returns the number of rows.
+ */
+static uint64
+run(Statement statement, Datum *values, const bool *nulls)
+{
+	char		null_flags[MAX_ARGS];
+	int			result;
+
+	if (statements[statement].plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statements[statement].sql, statements[statement].nargs,
+									   statements[statement].argtypes);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare statement %d: %s", statement, SPI_result_code_string(SPI_result));
+		statements[statement].plan = plan;
+	}
+	for (int i = 0; i < statements[statement].nargs; i++)
+		null_flags[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
+	result = SPI_execute_plan(statements[statement].plan, values, null_flags, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute statement %d: %s", statement, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * The first column of the first row, which is a uuid.
+ */
+static pg_uuid_t
+result_uuid(void)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null");
+	return *DatumGetUUIDP(value);
+}
+
+static Datum
+text_or_null(const char *string, bool *isnull)
+{
+	*isnull = string == NULL;
+	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+/*
+ * Inserts an org whose slug is free; false if it is taken.
+ */
+static bool
+insert_org(const char *slug, const char *name, const char *kind,
+		   const pg_uuid_t *creator, pg_uuid_t *org_id)
+{
+	Datum		values[] = {CStringGetTextDatum(slug), CStringGetTextDatum(name),
+	CStringGetTextDatum(kind), UUIDPGetDatum(creator)};
+
+	if (run(INSERT_ORG, values, NULL) == 0)
+		return false;
+	*org_id = result_uuid();
+	return true;
+}
+
+/*
+ * Inserts an org under a slug made from its name, with a random suffix where
+ * another org has that slug.
+ */
+static pg_uuid_t
+insert_org_with_free_slug(const char *name, const char *kind, const pg_uuid_t *creator)
+{
+	Datum		values[] = {CStringGetTextDatum(name)};
+	pg_uuid_t	org_id;
+	char	   *base;
+
+	if (run(SLUGIFY, values, NULL) != 1)
+		elog(ERROR, "could not make a slug");
+	base = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (insert_org(base, name, kind, creator, &org_id))
+		return org_id;
+
+	for (int try = 0; try < MAX_SLUG_TRIES; try++)
+	{
+		uint32		suffix;
+
+		if (!pg_strong_random(&suffix, sizeof(suffix)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		if (insert_org(psprintf("%s-%08x", base, suffix), name, kind, creator, &org_id))
+			return org_id;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("could not find a free slug for the org"),
+			 errdetail("Every slug that was tried is taken."),
+			 errhint("Name one: tenancy.create_org(name, slug).")));
+	return org_id;
+}
+
+static void
+make_admin(const pg_uuid_t *user_id, const pg_uuid_t *org_id)
+{
+	Datum		values[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(org_id)};
+
+	(void) run(INSERT_ADMIN, values, NULL);
+}
+
+/*
+ * Does tenancy.superadmin_emails name this address?
+ */
+static bool
+is_superadmin_email(const char *email)
+{
+	List	   *emails;
+	ListCell   *lc;
+	bool		found = false;
+
+	if (!SplitGUCList(pstrdup(tn_superadmin_emails), ',', &emails))
+		return false;
+	foreach(lc, emails)
+		found = found || pg_strcasecmp(lfirst(lc), email) == 0;
+	return found;
+}
+
+/*
+ * The name of a personal org: what people call its owner.
+ */
+static char *
+personal_org_name(const TnVerifiedToken *token)
+{
+	const char *name = "Personal";
+
+	if (token->name != NULL && token->name[strspn(token->name, " \t\r\n")] != '\0')
+		name = token->name;
+	else if (token->email != NULL)
+		name = pnstrdup(token->email, strcspn(token->email, "@"));
+	return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), 200));
+}
+
+static bool
+find_user(const TnVerifiedToken *token, TnUser *user)
+{
+	TnRead		read;
+	bool		found;
+
+	tn_read_begin(&read);
+	found = tn_user_find(&read, &token->issuer_id, token->subject, user);
+	tn_read_end(&read);
+	return found;
+}
+
+/*
+ * Writes a new user for the token's subject, unless another transaction has
+ * just done so.  *user is set in either case; true if it is new.
+ */
+static bool
+insert_user(const TnVerifiedToken *token, TnUser *user)
+{
+	Datum		identity[] = {UUIDPGetDatum(&token->issuer_id), CStringGetTextDatum(token->subject)};
+	Datum		values[4];
+	bool		nulls[4] = {false, false, false, false};
+
+	if (run(INSERT_IDENTITY, identity, NULL) == 0)
+	{
+		if (!find_user(token, user))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not provision user because of a concurrent change"),
+					 errhint("Try again.")));
+		return false;
+	}
+
+	memset(user, 0, sizeof(*user));
+	user->id = result_uuid();
+	values[0] = UUIDPGetDatum(&user->id);
+	values[1] = text_or_null(token->email, &nulls[1]);
+	values[2] = BoolGetDatum(token->email_verified);
+	values[3] = text_or_null(token->name, &nulls[3]);
+	(void) run(INSERT_USER, values, nulls);
+	return true;
+}
+
+static bool
+differs(const char *said, const char *known)
+{
+	return said != NULL && (known == NULL || strcmp(said, known) != 0);
+}
+
+/*
+ * Brings what we know of a user up to what the token says.  A claim that the
+ * token does not have says nothing about the user.
+ */
+static void
+update_profile(const TnVerifiedToken *token, const TnUser *user)
+{
+	bool		nulls[4] = {false, false, false, false};
+	Datum		values[4];
+
+	/* Every write here is heard by all connections: write only what is new. */
+	if (!differs(token->email, user->email) && !differs(token->name, user->name) &&
+		(token->email == NULL || token->email_verified == user->email_verified))
+		return;
+
+	values[0] = UUIDPGetDatum(&user->id);
+	values[1] = text_or_null(token->email, &nulls[1]);
+	values[2] = BoolGetDatum(token->email_verified);
+	values[3] = text_or_null(token->name, &nulls[3]);
+	(void) run(UPDATE_PROFILE, values, nulls);
+}
+
+static bool
+belongs_to_an_org(const pg_uuid_t *user_id)
+{
+	TnRead		read;
+	bool		result;
+
+	tn_read_begin(&read);
+	result = tn_member_orgs(&read, user_id) != NIL;
+	tn_read_end(&read);
+	return result;
+}
+
+/*
+ * Gives a user who belongs to no org one: those that have invited the verified
+ * email, or else a personal one.  Returns the first.
+ */
+static pg_uuid_t
+give_org(const TnVerifiedToken *token, const pg_uuid_t *user_id)
+{
+	pg_uuid_t	org_id;
+
+	if (token->email_verified)
+	{
+		Datum		values[] = {UUIDPGetDatum(user_id), CStringGetTextDatum(token->email)};
+
+		if (run(ACCEPT_INVITATIONS, values, NULL) > 0)
+			return result_uuid();
+	}
+	org_id = insert_org_with_free_slug(personal_org_name(token), "personal", user_id);
+	make_admin(user_id, &org_id);
+	return org_id;
+}
+
+/*
+ * A private copy: the session's is gone with the next look at it.
+ */
+static TnVerifiedToken *
+copy_token(const TnVerifiedToken *token)
+{
+	TnVerifiedToken *copy = palloc(sizeof(TnVerifiedToken));
+
+	*copy = *token;
+	copy->subject = pstrdup(token->subject);
+	copy->email = token->email == NULL ? NULL : pstrdup(token->email);
+	copy->name = token->name == NULL ? NULL : pstrdup(token->name);
+	copy->issuer = copy->org = copy->payload = NULL;
+	return copy;
+}
+
+/*
+ * Gives the token's subject a user and an org, if they are not there yet.
+ * Returns whether the user is new; *has_org says whether an org was given, and
+ * *org_id which.  Raises an error without a good token and for a disabled
+ * user.  In a REPEATABLE READ transaction that began before a simultaneous
+ * first sign-in committed, raises serialization_failure.
+ */
+bool
+tn_provision_user(bool *has_org, pg_uuid_t *org_id)
+{
+	const TnSession *session = tn_session_trusted();
+	TnVerifiedToken *token;
+	TnUser		user;
+	bool		created = false;
+
+	if (session->status == TN_STATUS_ANONYMOUS || session->status == TN_STATUS_DISABLED)
+		tn_session_raise(session);
+
+	*has_org = false;
+	token = copy_token(session->token);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+
+	if (!find_user(token, &user))
+		created = insert_user(token, &user);
+	if (!created)
+		update_profile(token, &user);
+	if (token->email_verified && !user.superadmin && is_superadmin_email(token->email))
+	{
+		Datum		values[] = {UUIDPGetDatum(&user.id)};
+
+		(void) run(INSERT_SUPERADMIN, values, NULL);
+	}
+	if (created || !belongs_to_an_org(&user.id))
+	{
+		Datum		values[] = {UUIDPGetDatum(&user.id)};
+
+		/* Of two calls at once for a user without an org, the second finds the first's. */
+		(void) run(LOCK_USER, values, NULL);
+		if (!belongs_to_an_org(&user.id))
+		{
+			*org_id = give_org(token, &user.id);
+			*has_org = true;
+		}
+	}
+	SPI_finish();
+	return created;
+}
+
+/*
+ * Creates an org whose admin is the caller, who must be a provisioned user.
+ * Without a slug, one is made from the name.  A slug also makes the call safe
+ * to repeat: the caller's own org of that slug and name is returned.
+ */
+pg_uuid_t
+tn_create_org(const char *name, const char *slug)
+{
+	const TnSession *session = tn_session_of_user();
+	pg_uuid_t	user_id = session->user_id;
+	pg_uuid_t	org_id;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+
+	if (slug == NULL)
+		org_id = insert_org_with_free_slug(name, "team", &user_id);
+	else if (!insert_org(slug, name, "team", &user_id, &org_id))
+	{
+		Datum		values[] = {CStringGetTextDatum(slug), UUIDPGetDatum(&user_id), CStringGetTextDatum(name)};
+
+		if (run(FIND_OWN_ORG, values, NULL) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("slug \"%s\" is taken", slug),
+					 errdetail("Another org has this slug."),
+					 errhint("Choose another slug, or pass none to have one made from the name.")));
+		org_id = result_uuid();
+		SPI_finish();
+		return org_id;
+	}
+	make_admin(&user_id, &org_id);
+	SPI_finish();
+	return org_id;
+}

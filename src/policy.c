@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  What the session may do.
+ *
+ * A permission is a row: a role may do an action on a resource type.  The
+ * grants of the roles a member holds unite into a permission set, which this
+ * backend keeps per combination of roles until the authority generation
+ * changes.  Members with the same roles, of whatever org, share a set: a role
+ * that is an org's own has an id of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "catalog.h"
+#include "directory.h"
+#include "lib/stringinfo.h"
+#include "policy.h"
+
+/* As many as the built-in combinations of many orgs' roles need; then all go. */
+#define MAX_SETS 256
+
+typedef struct PermissionKey
+{
+	char		resource_type[NAMEDATALEN];
+	char		action[NAMEDATALEN];
+} PermissionKey;
+
+typedef struct PermissionSet
+{
+	int			n_roles;
+	pg_uuid_t  *role_ids;
+	HTAB	   *permissions;	/* of PermissionKey */
+} PermissionSet;
+
+static MemoryContext sets_context = NULL;
+static List *sets = NIL;
+static uint64 sets_generation = 0;
+
+/* The set that was asked last, and for which state of which session. */
+static PermissionSet *last_set = NULL;
+static uint64 last_version = 0;
+
+/*
+ * False if a name is too long to be one.
+ */
+static bool
+make_key(PermissionKey *key, const char *action, const char *resource_type)
+{
+	if (strlen(action) >= NAMEDATALEN || strlen(resource_type) >= NAMEDATALEN)
+		return false;
+	memset(key, 0, sizeof(*key));
+	strcpy(key->resource_type, resource_type);
+	strcpy(key->action, action);
+	return true;
+}
+
+/*
+ * Enters (or removes, for a shipped grant that was taken back) what one table
+ * says of a role.
+ */
+static void
+read_permissions(TnRead *read, TnTable table, const pg_uuid_t *role_id, HTAB *permissions)
+{
+	TnScan		scan;
+	HeapTuple	tuple;
+
+	tn_scan_begin(&scan, read, table, 1,
+				  TN_PERMISSIONS_ROLE_ID, UUIDPGetDatum(role_id), 0, 0);
+	while ((tuple = tn_scan_next(&scan)) != NULL)
+	{
+		PermissionKey key;
+
+		if (make_key(&key, tn_scan_text(&scan, tuple, TN_PERMISSIONS_ACTION),
+					 tn_scan_text(&scan, tuple, TN_PERMISSIONS_RESOURCE_TYPE)))
+			(void) hash_search(permissions, &key,
+							   table == TN_REVOKED_PERMISSIONS ? HASH_REMOVE : HASH_ENTER, NULL);
+	}
+	tn_scan_end(&scan);
+}
+
+static HTAB *
+create_permissions(MemoryContext context)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(PermissionKey),
+		.entrysize = sizeof(PermissionKey),
+		.hcxt = context
+	};
+
+	return hash_create("tenancy permissions", 32, &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * A revocation is of one role's grant: another role may still give it.
+ */
+static void
+add_role(TnRead *read, const pg_uuid_t *role_id, HTAB *permissions)
+{
+	HTAB	   *granted = create_permissions(CurrentMemoryContext);
+	HASH_SEQ_STATUS seq;
+	PermissionKey *key;
+
+	read_permissions(read, TN_ROLE_PERMISSIONS, role_id, granted);
+	read_permissions(read, TN_REVOKED_PERMISSIONS, role_id, granted);
+	hash_seq_init(&seq, granted);
+	while ((key = hash_seq_search(&seq)) != NULL)
+		(void) hash_search(permissions, key, HASH_ENTER, NULL);
+	hash_destroy(granted);
+}
+
+static PermissionSet *
+build_set(const TnSession *session)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tenancy permission set",
+												  ALLOCSET_SMALL_SIZES);
+	PermissionSet *set = MemoryContextAlloc(context, sizeof(PermissionSet));
+	Size		size = session->n_roles * sizeof(pg_uuid_t);
+	MemoryContext old;
+	TnRead		read;
+
+	set->n_roles = session->n_roles;
+	set->role_ids = MemoryContextAlloc(context, Max(size, 1));
+	if (size > 0)
+		memcpy(set->role_ids, session->role_ids, size);
+	set->permissions = create_permissions(context);
+
+	tn_read_begin(&read);
+	for (int i = 0; i < set->n_roles; i++)
+		add_role(&read, &set->role_ids[i], set->permissions);
+	tn_read_end(&read);
+
+	MemoryContextSetParent(context, sets_context);
+	old = MemoryContextSwitchTo(sets_context);
+	sets = lappend(sets, set);
+	MemoryContextSwitchTo(old);
+	return set;
+}
+
+static PermissionSet *
+find_set(const TnSession *session)
+{
+	ListCell   *lc;
+
+	if (sets_context == NULL)
+		sets_context = AllocSetContextCreate(TopMemoryContext, "tenancy permissions",
+											 ALLOCSET_DEFAULT_SIZES);
+	if (sets_generation != tn_catalog_authority_generation() ||
+		list_length(sets) >= MAX_SETS)
+	{
+		last_set = NULL;
+		sets = NIL;
+		MemoryContextReset(sets_context);
+		sets_generation = tn_catalog_authority_generation();
+	}
+
+	if (last_set != NULL && last_version == session->version)
+		return last_set;
+	last_set = NULL;
+	foreach(lc, sets)
+	{
+		PermissionSet *set = lfirst(lc);
+
+		if (set->n_roles == session->n_roles &&
+			(set->n_roles == 0 ||
+			 memcmp(set->role_ids, session->role_ids, set->n_roles * sizeof(pg_uuid_t)) == 0))
+			last_set = set;
+	}
+	if (last_set == NULL)
+		last_set = build_set(session);
+	last_version = session->version;
+	return last_set;
+}
+
+/*
+ * May this session do that?  Only an ACTIVE one may do anything.
+ */
+bool
+tn_policy_allows(const TnSession *session, const char *action, const char *resource_type)
+{
+	PermissionKey key;
+
+	if (session->status != TN_STATUS_ACTIVE || !make_key(&key, action, resource_type))
+		return false;
+	return hash_search(find_set(session)->permissions, &key, HASH_FIND, NULL) != NULL;
+}
+
+/*
+ * The names of the session's roles, for a message.
+ */
+static char *
+role_names(const TnSession *session)
+{
+	StringInfoData names;
+	TnRead		read;
+
+	initStringInfo(&names);
+	tn_read_begin(&read);
+	for (int i = 0; i < session->n_roles; i++)
+	{
+		char	   *name = tn_role_name(&read, &session->role_ids[i]);
+
+		if (name != NULL)
+			appendStringInfo(&names, "%s%s", names.len == 0 ? "" : ", ", name);
+	}
+	tn_read_end(&read);
+	return names.len == 0 ? "none" : names.data;
+}
+
+/*
+ * Raises the error that says why not, unless the session may do that.  Returns
+ * the session.
+ */
+const TnSession *
+tn_policy_require(const char *action, const char *resource_type)
+{
+	const TnSession *session = tn_session();
+
+	if (session->status != TN_STATUS_ACTIVE)
+		tn_session_raise(session);
+	if (!tn_policy_allows(session, action, resource_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s %s", action, resource_type),
+				 errdetail("The user's roles in this org do not grant it. Roles: %s.", role_names(session)),
+				 errhint("Ask an admin of the org for a role that does; tenancy.my_permissions() lists what is granted.")));
+	return session;
+}
+
+/*
+ * Everything an ACTIVE session may do: a List of TnPermission *, which point
+ * into the cache and are valid until the next call into policy.c.
+ */
+List *
+tn_policy_permissions(const TnSession *session)
+{
+	HASH_SEQ_STATUS seq;
+	PermissionKey *key;
+	List	   *result = NIL;
+
+	if (session->status != TN_STATUS_ACTIVE)
+		return NIL;
+	hash_seq_init(&seq, find_set(session)->permissions);
+	while ((key = hash_seq_search(&seq)) != NULL)
+	{
+		TnPermission *permission = palloc(sizeof(TnPermission));
+
+		permission->resource_type = key->resource_type;
+		permission->action = key->action;
+		result = lappend(result, permission);
+	}
+	return result;
+}

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  What the session may do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TN_POLICY_H
+#define TN_POLICY_H
+
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+
+#include "session.h"
+
+typedef struct TnPermission
+{
+	const char *resource_type;
+	const char *action;
+} TnPermission;
+
+extern bool tn_policy_allows(const TnSession *session, const char *action,
+							 const char *resource_type);
+extern const TnSession *tn_policy_require(const char *action, const char *resource_type);
+extern List *tn_policy_permissions(const TnSession *session);
+
+#endif							/* TN_POLICY_H */

@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  Who is this, in which org, and in which state: the one accessor.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TN_SESSION_H
+#define TN_SESSION_H
+
+#include "utils/uuid.h"
+
+#include "verification.h"
+
+typedef enum TnStatus
+{
+	TN_STATUS_ANONYMOUS,
+	TN_STATUS_INVALID,
+	TN_STATUS_EXPIRED,
+	TN_STATUS_REVOKED,
+	TN_STATUS_UNPROVISIONED,
+	TN_STATUS_DISABLED,
+	TN_STATUS_NO_ORG,
+	TN_STATUS_PICK_ORG,
+	TN_STATUS_NOT_A_MEMBER,
+	TN_STATUS_ORG_SUSPENDED,
+	TN_STATUS_ORG_ARCHIVED,
+	TN_STATUS_ACTIVE
+} TnStatus;
+
+/*
+ * The state of the session.  It is session.c's: valid until the next call
+ * into session.c.
+ */
+typedef struct TnSession
+{
+	TnStatus	status;
+	uint64		version;		/* another one whenever anything below may differ */
+	const TnVerifiedToken *token;	/* NULL for ANONYMOUS */
+
+	bool		has_user;		/* from DISABLED on, and for REVOKED */
+	pg_uuid_t	user_id;
+	bool		is_superadmin;	/* never for a DISABLED or REVOKED one */
+
+	bool		has_org;		/* for ORG_SUSPENDED, ORG_ARCHIVED and ACTIVE */
+	pg_uuid_t	org_id;
+	int			n_roles;		/* for ACTIVE */
+	pg_uuid_t  *role_ids;		/* in the order of their bytes */
+} TnSession;
+
+extern const TnSession *tn_session(void);
+extern const TnSession *tn_session_trusted(void);
+extern const TnSession *tn_session_of_user(void);
+extern void tn_session_raise(const TnSession *session) pg_attribute_noreturn();
+extern bool tn_session_is_administrator(void);
+
+extern const char *tn_status_name(TnStatus status);
+extern const char *tn_status_next_step(TnStatus status);
+
+#endif							/* TN_SESSION_H */

@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The tenancy.* settings and their hooks.
+ *
+ * SET never fails for what a token says: if it did, the previous identity
+ * would stay in force.  So the check hook only bounds the size and refuses
+ * sources that would store a token; verification is session.c's, at first
+ * use.  The assign hook runs outside transactions (at rollback) and in every
+ * parallel worker: it copies a pointer and cleans the activity display, no
+ * more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <limits.h>
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/plancache.h"
+
+#include "redaction.h"
+#include "settings.h"
+#include "token.h"
+
+#define TOKEN_SETTING "tenancy.session_token"
+#define ORG_SETTING "tenancy.org"
+
+char	   *tn_session_token = NULL;
+TnSettingValue *tn_session_token_value = NULL;
+char	   *tn_org = NULL;
+uint64		tn_org_serial = 0;
+bool		tn_cross_org = false;
+int			tn_token_scope = TN_SCOPE_SESSION;
+int			tn_clock_skew = 5;
+char	   *tn_superadmin_emails = NULL;
+int			tn_session_cache_size = 64;
+
+static const struct config_enum_entry token_scopes[] = {
+	{"session", TN_SCOPE_SESSION, false},
+	{"transaction", TN_SCOPE_TRANSACTION, false},
+	{NULL, 0, false}
+};
+
+/*
+ * A fresh extra block, or NULL when out of memory.
+ */
+static TnSettingValue *
+new_value(void)
+{
+	static uint64 last_serial = 0;
+	TnSettingValue *value = tn_guc_malloc(sizeof(TnSettingValue));
+
+	if (value != NULL)
+	{
+		value->serial = ++last_serial;
+		value->entry_id = 0;
+		value->entry_slot = 0;
+	}
+	return value;
+}
+
+/*
+ * ALTER ROLE … SET, CREATE FUNCTION … SET and configuration files would keep
+ * a token where others can read it; one in a startup packet would become the
+ * value that DISCARD ALL restores, for the next client of a pooled connection.
+ * A parallel worker gets the leader's value with the leader's source.
+ */
+static bool
+check_session_token(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || **newval == '\0')
+		return true;
+
+	if (source != PGC_S_SESSION)
+	{
+		GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+		GUC_check_errmsg("\"%s\" can be set only within a session", TOKEN_SETTING);
+		GUC_check_errdetail("A stored token would be readable by others, and one given when connecting would outlive its client behind a connection pooler.");
+		GUC_check_errhint("Use SET %s, SET LOCAL %s or tenancy.begin_session(token) once connected.",
+						  TOKEN_SETTING, TOKEN_SETTING);
+		return false;
+	}
+
+	if (strlen(*newval) > TN_TOKEN_MAX_BYTES)
+	{
+		char	   *mark = tn_guc_malloc(sizeof(TN_OVERSIZE_TOKEN));
+
+		if (mark == NULL)
+			return false;
+		strcpy(mark, TN_OVERSIZE_TOKEN);
+		tn_guc_free(*newval);
+		*newval = mark;
+	}
+
+	*extra = new_value();
+	return *extra != NULL;
+}
+
+static void
+assign_session_token(const char *newval, void *extra)
+{
+	tn_session_token_value = extra;
+
+	/* Our roles share a login: others must not read the token off our query. */
+	if (extra != NULL && debug_query_string != NULL &&
+		tn_redaction_needed(debug_query_string))
+		pgstat_report_activity(STATE_RUNNING, "SET tenancy.session_token (hidden)");
+}
+
+static const char *
+show_session_token(void)
+{
+	return tn_session_token_value == NULL ? "" : "(hidden)";
+}
+
+static bool
+check_org(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || **newval == '\0')
+		return true;
+
+	*extra = new_value();
+	return *extra != NULL;
+}
+
+static void
+assign_org(const char *newval, void *extra)
+{
+	tn_org_serial = extra == NULL ? 0 : ((TnSettingValue *) extra)->serial;
+}
+
+/*
+ * Plans made while cross-org reading was off have it folded away: they would
+ * hide rows, never show too many, but must go.
+ */
+static void
+assign_cross_org(bool newval, void *extra)
+{
+	if (newval != tn_cross_org)
+		ResetPlanCache();
+}
+
+/*
+ * With token_scope = transaction, a token does not outlive its transaction: a
+ * plain SET then ends where SET LOCAL would.  The value itself goes, so that
+ * parallel workers, which get the bare value, see none either.
+ */
+static void
+end_transaction_scope(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		return;
+	if (tn_token_scope != TN_SCOPE_TRANSACTION)
+		return;
+
+	if (tn_session_token_value != NULL)
+		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+	if (tn_org_serial != 0)
+		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+}
+
+/*
+ * Defines all settings.  Called once, from _PG_init.
+ */
+void
+tn_settings_init(void)
+{
+	DefineCustomStringVariable(TOKEN_SETTING,
+							   "The signed-in user's JSON Web Token (JWT).",
+							   NULL, &tn_session_token, "",
+							   PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							   check_session_token, assign_session_token, show_session_token);
+	DefineCustomStringVariable(ORG_SETTING,
+							   "The org to work in, by id or slug; counts only where the user is a member.",
+							   NULL, &tn_org, "",
+							   PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							   check_org, assign_org, NULL);
+	DefineCustomBoolVariable("tenancy.cross_org",
+							 "Lets a superadmin read the rows of every org; no effect for anybody else.",
+							 NULL, &tn_cross_org, false,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							 NULL, assign_cross_org, NULL);
+	DefineCustomEnumVariable("tenancy.token_scope",
+							 "Whether a token set by plain SET holds for the session or ends with the transaction.",
+							 "Use \"transaction\" behind a connection pooler.",
+							 &tn_token_scope, TN_SCOPE_SESSION, token_scopes,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tenancy.clock_skew",
+							"How far the clocks of an issuer and this server may differ.",
+							NULL, &tn_clock_skew, 5, 0, 300,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable("tenancy.superadmin_emails",
+							   "Comma-separated verified emails whose users become superadmin when provisioned.",
+							   NULL, &tn_superadmin_emails, "",
+							   PGC_SUSET, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("tenancy.session_cache_size",
+							"How many tokens each connection remembers as verified.",
+							NULL, &tn_session_cache_size, 64, 1, 65536,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("tenancy");
+
+	RegisterXactCallback(end_transaction_scope, NULL);
+}
+
+/*
+ * SET LOCAL tenancy.session_token, for a token that came as a parameter.
+ */
+void
+tn_settings_set_token(const char *token)
+{
+	(void) set_config_option(TOKEN_SETTING, token, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
+ * Sets tenancy.org for as long as the token holds that is in force (as_token),
+ * or else for this transaction.  An org that outlived its token would greet
+ * the next user of a pooled connection with "not a member".
+ */
+void
+tn_settings_set_org(const char *org, bool as_token)
+{
+	GucAction	action = GUC_ACTION_LOCAL;
+
+	if (as_token)
+	{
+		struct config_generic *token = tn_find_setting(TOKEN_SETTING);
+		GucStack   *stack = token == NULL ? NULL : token->stack;
+
+		if (stack == NULL || stack->state == GUC_SET)
+			action = GUC_ACTION_SET;
+	}
+	(void) set_config_option(ORG_SETTING, org, PGC_USERSET, PGC_S_SESSION,
+							 action, true, 0, false);
+}

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * tenancy.c
+ *	  The magic block and the order in which the parts are set up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "catalog.h"
+#include "redaction.h"
+#include "settings.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	tn_redaction_init();
+	tn_catalog_init();
+	tn_settings_init();
+}
