@@ -14,6 +14,8 @@ INSERT INTO tenancy.orgs (id, slug, name) VALUES
 	('aaaaaaaa-0000-4000-8000-000000000001', 'regress-acme', 'Acme'),
 	('bbbbbbbb-0000-4000-8000-000000000002', 'regress-beta', 'Beta');
 
+CREATE TEMPORARY TABLE types_before AS SELECT name FROM tenancy.resource_types;
+
 -- The error a statement ends with, SQLSTATE first; or that there was none.
 CREATE FUNCTION refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -82,6 +84,7 @@ COMMIT;
 SELECT CASE WHEN state = catalog_state('contact') THEN 'unchanged' ELSE 'CHANGED' END FROM seen;
 
 \echo == nor does it bring back actions taken from the resource type
+DELETE FROM tenancy.role_permissions WHERE resource_type = 'contact' AND action <> 'read';
 UPDATE tenancy.resource_types SET actions = '{read}' WHERE name = 'contact';
 SELECT tenancy.protect('contact');
 SELECT name, actions FROM tenancy.resource_types WHERE name = 'contact';
@@ -405,8 +408,32 @@ SET LOCAL ROLE regress_tenancy_other;
 SELECT refusal($$SELECT tenancy.protection_check_removal('shop.owned')$$);
 ROLLBACK;
 
+\echo == an application without a token: no rows, no writes, by any name of the table, not even to its owner
+CREATE TABLE ledger (id int, part int) PARTITION BY LIST (part);
+CREATE TABLE ledger_1 PARTITION OF ledger FOR VALUES IN (1);
+INSERT INTO ledger VALUES (1, 1);
+SELECT tenancy.protect('ledger', existing_rows_org => 'regress-acme');
+SELECT tenancy.grant_access('regress_tenancy_other'), tenancy.grant_access('regress_tenancy_owner');
+GRANT ALL ON ledger, ledger_1 TO regress_tenancy_other;
+ALTER TABLE ledger OWNER TO regress_tenancy_owner;
+ALTER TABLE ledger_1 OWNER TO regress_tenancy_owner;
+SELECT count(*) AS rows_to_a_superuser FROM ledger;
+SET ROLE regress_tenancy_other;
+SELECT * FROM tenancy.protected_tables WHERE table_name LIKE 'ledger%' ORDER BY table_name;
+SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM ledger_1);
+SELECT substr(refusal(s), 1, 5) AS sqlstate, s FROM unnest(ARRAY['INSERT INTO ledger VALUES (1, 1)', 'INSERT INTO ledger_1 VALUES (1, 1)',
+	$$INSERT INTO ledger VALUES (1, 1, 'aaaaaaaa-0000-4000-8000-000000000001')$$, 'UPDATE ledger SET id = 2', 'DELETE FROM ledger_1']) AS s;
+SELECT refusal($$SELECT tenancy.protect('ledger')$$);
+SET ROLE regress_tenancy_owner;
+SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM ledger_1);
+RESET ROLE;
+SELECT count(*) AS rows_to_a_superuser FROM ledger;
+SELECT tenancy.revoke_access('regress_tenancy_other'), tenancy.revoke_access('regress_tenancy_owner');
+
 \echo == clean up
 DROP SCHEMA shop, "shop ""'; --" CASCADE;
 DROP FOREIGN DATA WRAPPER regress_tenancy_nothing CASCADE;
 DROP ROLE regress_tenancy_owner, regress_tenancy_other;
+DELETE FROM tenancy.role_permissions WHERE resource_type NOT IN (SELECT name FROM types_before);
+DELETE FROM tenancy.resource_types WHERE name NOT IN (SELECT name FROM types_before);
 DELETE FROM tenancy.orgs WHERE slug IN ('regress-acme', 'regress-beta');
