@@ -8,8 +8,8 @@ SET timezone = 'UTC';
 
 CREATE SCHEMA shop;
 SET search_path = shop;
-CREATE ROLE regress_tenancy_owner;
-CREATE ROLE regress_tenancy_other;
+CREATE ROLE regress_tenancy_table_owner;
+CREATE ROLE regress_tenancy_bystander;
 INSERT INTO tenancy.orgs (id, slug, name) VALUES
 	('aaaaaaaa-0000-4000-8000-000000000001', 'regress-acme', 'Acme'),
 	('bbbbbbbb-0000-4000-8000-000000000002', 'regress-beta', 'Beta');
@@ -107,7 +107,7 @@ WHERE schemaname = 'shop' AND tablename = 'contact' ORDER BY policyname;
 SELECT mended('ALTER POLICY tenancy_read ON contact USING (true)');
 SELECT mended('ALTER POLICY tenancy_read ON contact USING (org_id = tenancy.current_org_if(''read'', ''contact'') OR true)');
 SELECT mended('ALTER POLICY tenancy_wall_update ON contact WITH CHECK (true)');
-SELECT mended('ALTER POLICY tenancy_wall_delete ON contact TO regress_tenancy_owner');
+SELECT mended('ALTER POLICY tenancy_wall_delete ON contact TO regress_tenancy_table_owner');
 SELECT mended('DROP POLICY tenancy_wall_read ON contact; CREATE POLICY tenancy_wall_read ON contact FOR SELECT
 	USING (org_id = tenancy.current_org() OR tenancy.cross_org_active())');
 SELECT mended('DROP POLICY tenancy_delete ON contact; CREATE POLICY tenancy_delete ON contact FOR ALL
@@ -355,10 +355,10 @@ SELECT tenancy.protect('base');
 SELECT table_name, complete FROM listed WHERE table_name = 'base';
 
 \echo == authority
-GRANT USAGE, CREATE ON SCHEMA shop TO regress_tenancy_owner, regress_tenancy_other;
+GRANT USAGE, CREATE ON SCHEMA shop TO regress_tenancy_table_owner, regress_tenancy_bystander;
 CREATE TABLE owned (id int);
-ALTER TABLE owned OWNER TO regress_tenancy_owner;
-SET ROLE regress_tenancy_owner;
+ALTER TABLE owned OWNER TO regress_tenancy_table_owner;
+SET ROLE regress_tenancy_table_owner;
 SELECT refusal($$SELECT tenancy.protect('shop.owned')$$);
 SELECT refusal($$SELECT tenancy.unprotect('shop.owned')$$);
 SELECT refusal($$SELECT * FROM tenancy.protected_tables$$);
@@ -370,23 +370,23 @@ WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proname ~ 'protect' AND obj
 
 \echo == an administrator must own the table as well
 BEGIN;
-GRANT USAGE ON SCHEMA tenancy TO regress_tenancy_owner, regress_tenancy_other;
+GRANT USAGE ON SCHEMA tenancy TO regress_tenancy_table_owner, regress_tenancy_bystander;
 DO $$
 DECLARE
 	f regprocedure;
 BEGIN
 	FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace AND proname ~ '^protection_|^current_org$' LOOP
-		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO regress_tenancy_owner, regress_tenancy_other', f);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO regress_tenancy_table_owner, regress_tenancy_bystander', f);
 	END LOOP;
 END
 $$;
-SET LOCAL ROLE regress_tenancy_other;
+SET LOCAL ROLE regress_tenancy_bystander;
 SELECT refusal($$SELECT tenancy.protection_check('shop.owned', 'org_id')$$);
-SET LOCAL ROLE regress_tenancy_owner;
+SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT refusal($$SELECT tenancy.protection_check('shop.owned', 'org_id')$$);
 RESET ROLE;
-GRANT REFERENCES (id) ON tenancy.orgs TO regress_tenancy_owner;
-SET LOCAL ROLE regress_tenancy_owner;
+GRANT REFERENCES (id) ON tenancy.orgs TO regress_tenancy_table_owner;
+SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT tenancy.protection_check('shop.owned', 'org_id');
 INSERT INTO owned VALUES (1), (2);
 SELECT tenancy.protection_apply('shop.owned', 'org_id', 'owned', 'aaaaaaaa-0000-4000-8000-000000000001');
@@ -395,16 +395,16 @@ SELECT count(*) AS statements_left FROM tenancy.protection_statements('shop.owne
 RESET ROLE;
 ALTER TABLE owned ALTER org_id DROP NOT NULL, DROP CONSTRAINT owned_org_id_fkey;
 UPDATE owned SET org_id = NULL WHERE id = 1;
-SET LOCAL ROLE regress_tenancy_owner;
+SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT refusal($$SELECT tenancy.protection_apply('shop.owned', 'org_id', 'owned', NULL)$$);
 SELECT tenancy.protection_apply('shop.owned', 'org_id', 'owned', 'bbbbbbbb-0000-4000-8000-000000000002');
 RESET ROLE;
 SELECT id, org_id FROM owned ORDER BY id;
 ALTER TABLE owned DROP CONSTRAINT owned_org_id_fkey;
 UPDATE owned SET org_id = 'cccccccc-0000-4000-8000-000000000003' WHERE id = 1;
-SET LOCAL ROLE regress_tenancy_owner;
+SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT refusal($$SELECT tenancy.protection_apply('shop.owned', 'org_id', 'owned', NULL)$$);
-SET LOCAL ROLE regress_tenancy_other;
+SET LOCAL ROLE regress_tenancy_bystander;
 SELECT refusal($$SELECT tenancy.protection_check_removal('shop.owned')$$);
 ROLLBACK;
 
@@ -413,27 +413,27 @@ CREATE TABLE ledger (id int, part int) PARTITION BY LIST (part);
 CREATE TABLE ledger_1 PARTITION OF ledger FOR VALUES IN (1);
 INSERT INTO ledger VALUES (1, 1);
 SELECT tenancy.protect('ledger', existing_rows_org => 'regress-acme');
-SELECT tenancy.grant_access('regress_tenancy_other'), tenancy.grant_access('regress_tenancy_owner');
-GRANT ALL ON ledger, ledger_1 TO regress_tenancy_other;
-ALTER TABLE ledger OWNER TO regress_tenancy_owner;
-ALTER TABLE ledger_1 OWNER TO regress_tenancy_owner;
+SELECT tenancy.grant_access('regress_tenancy_bystander'), tenancy.grant_access('regress_tenancy_table_owner');
+GRANT ALL ON ledger, ledger_1 TO regress_tenancy_bystander;
+ALTER TABLE ledger OWNER TO regress_tenancy_table_owner;
+ALTER TABLE ledger_1 OWNER TO regress_tenancy_table_owner;
 SELECT count(*) AS rows_to_a_superuser FROM ledger;
-SET ROLE regress_tenancy_other;
+SET ROLE regress_tenancy_bystander;
 SELECT * FROM tenancy.protected_tables WHERE table_name LIKE 'ledger%' ORDER BY table_name;
 SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM ledger_1);
 SELECT substr(refusal(s), 1, 5) AS sqlstate, s FROM unnest(ARRAY['INSERT INTO ledger VALUES (1, 1)', 'INSERT INTO ledger_1 VALUES (1, 1)',
 	$$INSERT INTO ledger VALUES (1, 1, 'aaaaaaaa-0000-4000-8000-000000000001')$$, 'UPDATE ledger SET id = 2', 'DELETE FROM ledger_1']) AS s;
 SELECT refusal($$SELECT tenancy.protect('ledger')$$);
-SET ROLE regress_tenancy_owner;
+SET ROLE regress_tenancy_table_owner;
 SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM ledger_1);
 RESET ROLE;
 SELECT count(*) AS rows_to_a_superuser FROM ledger;
-SELECT tenancy.revoke_access('regress_tenancy_other'), tenancy.revoke_access('regress_tenancy_owner');
+SELECT tenancy.revoke_access('regress_tenancy_bystander'), tenancy.revoke_access('regress_tenancy_table_owner');
 
 \echo == clean up
 DROP SCHEMA shop, "shop ""'; --" CASCADE;
 DROP FOREIGN DATA WRAPPER regress_tenancy_nothing CASCADE;
-DROP ROLE regress_tenancy_owner, regress_tenancy_other;
+DROP ROLE regress_tenancy_table_owner, regress_tenancy_bystander;
 DELETE FROM tenancy.role_permissions WHERE resource_type NOT IN (SELECT name FROM types_before);
 DELETE FROM tenancy.resource_types WHERE name NOT IN (SELECT name FROM types_before);
 DELETE FROM tenancy.orgs WHERE slug IN ('regress-acme', 'regress-beta');
