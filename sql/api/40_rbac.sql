@@ -33,7 +33,6 @@ WHERE (r.org_id IS NULL AND tenancy.current_user_id() IS NOT NULL)
 	OR r.org_id = tenancy.current_org()
 	OR tenancy.is_administrator();
 COMMENT ON VIEW tenancy.permission_matrix IS 'Every role, resource type and action, and whether it is granted.';
-REVOKE ALL ON tenancy.permission_matrix FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.built_in_role(role text)
 RETURNS uuid LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

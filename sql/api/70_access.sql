@@ -1,15 +1,5 @@
 -- Who may call what. Nothing is PUBLIC's; an application's role gets what a token can authorize.
 
-DO $$
-DECLARE
-	f regprocedure;
-BEGIN
-	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace LOOP
-		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
-	END LOOP;
-END
-$$;
-
 -- What an application's role may call: each of these decides by the token's user.
 CREATE OR REPLACE FUNCTION tenancy.application_functions()
 RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -22,10 +12,10 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.require_org(text, text)', 'tenancy.my_permissions()',
 		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
 		'tenancy.add_resource_type(text, text[])',
+		'tenancy.protection_list()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])
 $$;
-REVOKE ALL ON FUNCTION tenancy.application_functions() FROM PUBLIC;
 COMMENT ON FUNCTION tenancy.application_functions() IS 'The functions that grant_access() grants.';
 
 -- SECURITY INVOKER: the caller grants what it owns, so PostgreSQL itself refuses anybody else.
@@ -48,7 +38,6 @@ BEGIN
 	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
 END
 $$;
-REVOKE ALL ON FUNCTION tenancy.grant_access(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION tenancy.grant_access(regrole) IS 'Lets an application''s login role use the schema: everything that a token can authorize.';
 
 CREATE OR REPLACE FUNCTION tenancy.revoke_access(role regrole)
@@ -59,5 +48,15 @@ BEGIN
 	EXECUTE format('REVOKE ALL ON SCHEMA tenancy FROM %s', revoke_access.role);
 END
 $$;
-REVOKE ALL ON FUNCTION tenancy.revoke_access(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION tenancy.revoke_access(regrole) IS 'Takes back what grant_access() gave.';
+
+-- Last, so that it covers every function of every file.
+DO $$
+DECLARE
+	f regprocedure;
+BEGIN
+	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	END LOOP;
+END
+$$;

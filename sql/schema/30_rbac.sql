@@ -31,7 +31,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-REVOKE ALL ON FUNCTION tenancy.check_membership_role() FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.check_membership_role() IS 'Trigger: a role is given in its own org alone.';
 CREATE TRIGGER check_role BEFORE INSERT OR UPDATE ON tenancy.membership_roles
 	FOR EACH ROW EXECUTE FUNCTION tenancy.check_membership_role();
 
@@ -57,6 +57,18 @@ CREATE TABLE tenancy.role_permissions (
 CREATE INDEX role_permissions_resource_type ON tenancy.role_permissions (resource_type);
 COMMENT ON TABLE tenancy.role_permissions IS 'A row allows a role an action on a resource type.';
 
+-- An action that a type no longer has must not stay granted: adding it again later would bring the grants back.
+CREATE FUNCTION tenancy.drop_removed_actions() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM tenancy.role_permissions p WHERE p.resource_type = NEW.name AND p.action <> ALL (NEW.actions);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tenancy.drop_removed_actions() IS 'Trigger: takes back the grants of actions that a resource type no longer has.';
+CREATE TRIGGER drop_removed_actions AFTER UPDATE OF actions ON tenancy.resource_types
+	FOR EACH ROW WHEN (NOT OLD.actions <@ NEW.actions) EXECUTE FUNCTION tenancy.drop_removed_actions();
+
 -- A shipped grant is not in a dump, so its removal must be a row that is: otherwise a restore would grant it again.
 CREATE TABLE tenancy.revoked_permissions (
 	role_id uuid NOT NULL,
@@ -78,7 +90,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-REVOKE ALL ON FUNCTION tenancy.check_role_permission() FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.check_role_permission() IS 'Trigger: a grant is of an action that the resource type knows.';
 CREATE TRIGGER check_action BEFORE INSERT OR UPDATE ON tenancy.role_permissions
 	FOR EACH ROW EXECUTE FUNCTION tenancy.check_role_permission();
 

@@ -8,10 +8,10 @@ COMMENT ON TABLE tenancy.keyring_signal IS 'Always empty. Its relcache invalidat
 
 CREATE FUNCTION tenancy.signal_authority_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'tenancy_signal_authority_change';
-REVOKE ALL ON FUNCTION tenancy.signal_authority_change() FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.signal_authority_change() IS 'Trigger: tells every connection that users, memberships, orgs or grants have changed.';
 CREATE FUNCTION tenancy.signal_keyring_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'tenancy_signal_keyring_change';
-REVOKE ALL ON FUNCTION tenancy.signal_keyring_change() FROM PUBLIC;
+COMMENT ON FUNCTION tenancy.signal_keyring_change() IS 'Trigger: tells every connection that issuers or signing keys have changed.';
 
 -- ALWAYS: logical replication and session_replication_role = replica must not silence it.
 DO $$
