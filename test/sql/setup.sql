@@ -7,11 +7,10 @@ SET client_min_messages = warning;
 CREATE EXTENSION tenancy;
 
 -- The application: a login role that is no superuser, owns nothing and has no BYPASSRLS.
-SELECT format('DROP ROLE IF EXISTS %I', r) FROM unnest('{regress_tenancy_app,regress_tenancy_stranger}'::text[]) r \gexec
-CREATE ROLE regress_tenancy_app LOGIN;
+-- A role without any access: regress_tenancy_stranger. Roles are the cluster's, so another database's run may have made them.
+SELECT format('CREATE ROLE %I LOGIN', r) FROM unnest('{regress_tenancy_app,regress_tenancy_stranger}'::text[]) r
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) \gexec
 SELECT tenancy.grant_access('regress_tenancy_app');
--- A role without any access.
-CREATE ROLE regress_tenancy_stranger LOGIN;
 
 CREATE SCHEMA minting;
 CREATE TABLE minting.keys (name text PRIMARY KEY, algorithm text, key_id text, issuer text, file text, jwk jsonb);
@@ -72,3 +71,27 @@ SELECT minting.make_key('clerk', 'RS256', 'clerk-1', 'https://clerk.test');
 SELECT minting.make_key('better_auth', 'EdDSA', 'ba-1', 'https://app.test');
 SELECT tenancy.trust_issuer('https://clerk.test', minting.jwks('clerk'), claims => '{"preset": "clerk"}');
 SELECT tenancy.trust_issuer('https://app.test', minting.jwks('better_auth'), '{https://app.test}', claims => '{"preset": "better-auth"}');
+
+-- A member of an org, whatever of it exists already: a user known to the issuer by that subject, the org of that slug, a built-in role.
+CREATE FUNCTION minting.enrol(subject text, slug text, role text DEFAULT 'member', issuer text DEFAULT 'https://clerk.test')
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	user_id uuid := (SELECT d.user_id FROM tenancy.identities d JOIN tenancy.issuers i ON i.id = d.issuer_id
+		WHERE d.subject = enrol.subject AND i.issuer = enrol.issuer);
+BEGIN
+	IF user_id IS NULL THEN
+		INSERT INTO tenancy.users (name) VALUES (subject) RETURNING id INTO user_id;
+		INSERT INTO tenancy.identities SELECT i.id, subject, user_id FROM tenancy.issuers i WHERE i.issuer = enrol.issuer;
+	END IF;
+	INSERT INTO tenancy.orgs (slug, name) VALUES (enrol.slug, initcap(enrol.slug)) ON CONFLICT DO NOTHING;
+	INSERT INTO tenancy.memberships SELECT user_id, o.id FROM tenancy.orgs o WHERE o.slug = enrol.slug ON CONFLICT DO NOTHING;
+	INSERT INTO tenancy.membership_roles SELECT user_id, o.id, r.id FROM tenancy.orgs o, tenancy.roles r
+	WHERE o.slug = enrol.slug AND r.org_id IS NULL AND r.name = enrol.role ON CONFLICT DO NOTHING;
+END
+$$;
+
+-- The user known to Clerk by that subject.
+CREATE FUNCTION minting.user_id(subject text) RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT d.user_id FROM tenancy.identities d JOIN tenancy.issuers i ON i.id = d.issuer_id
+	WHERE d.subject = user_id.subject AND i.issuer = 'https://clerk.test'
+$$;
