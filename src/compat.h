@@ -94,6 +94,20 @@ tn_find_setting(const char *name)
 #endif
 }
 
+/*
+ * The executor is told whether a query will be run once only, until 18
+ * (3eea7a0c9).  There, any may be run again.
+ */
+#if PG_VERSION_NUM >= 180000
+#define TN_EXECUTE_ONCE_PARAMETER
+#define TN_EXECUTE_ONCE_ARGUMENT
+#define TN_MAY_RUN_AGAIN true
+#else
+#define TN_EXECUTE_ONCE_PARAMETER , bool execute_once
+#define TN_EXECUTE_ONCE_ARGUMENT , execute_once
+#define TN_MAY_RUN_AGAIN (!execute_once)
+#endif
+
 #endif							/* FRONTEND */
 
 #endif							/* TN_COMPAT_H */

@@ -80,6 +80,7 @@ static dlist_head used_entries; /* most recently used first */
 static dlist_head free_entries;
 
 static uint64 last_entry_id = 0;
+static uint64 uses = 0;
 static uint64 last_version = 0;
 
 static const TnSession anonymous = {.status = TN_STATUS_ANONYMOUS};
@@ -401,6 +402,7 @@ tn_session(void)
 	Entry	   *entry;
 	int64		now;
 
+	uses++;
 	if (value == NULL)
 		return &anonymous;
 
@@ -425,7 +427,17 @@ tn_session(void)
 }
 
 /*
- * The same, but raises an error for a token that is no good: an application
+ * How often tn_session() was called in this backend: what runs between two
+ * equal values does not depend on the identity.
+ */
+uint64
+tn_session_uses(void)
+{
+	return uses;
+}
+
+/*
+ * The state as tn_session() has it, but raises an error for a token that is no good: an application
  * must not take "no rows" for an answer then.  ANONYMOUS is returned.
  */
 const TnSession *

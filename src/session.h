@@ -49,6 +49,7 @@ typedef struct TnSession
 } TnSession;
 
 extern const TnSession *tn_session(void);
+extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
 extern void tn_session_raise(const TnSession *session) pg_attribute_noreturn();

@@ -165,6 +165,29 @@ end_transaction_scope(XactEvent event, void *arg)
 		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 }
 
+static bool
+is_set_in_this_transaction(const char *name)
+{
+	struct config_generic *setting = tn_find_setting(name);
+
+	return setting != NULL && setting->stack != NULL;
+}
+
+/*
+ * Where the library is loaded by its first use, a value may have been set
+ * before, when nobody ended it with its transaction.
+ */
+static void
+drop_earlier_values(void)
+{
+	if (tn_token_scope != TN_SCOPE_TRANSACTION)
+		return;
+	if (tn_session_token_value != NULL && !is_set_in_this_transaction(TOKEN_SETTING))
+		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+	if (tn_org_serial != 0 && !is_set_in_this_transaction(ORG_SETTING))
+		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+}
+
 /*
  * Defines all settings.  Called once, from _PG_init.
  */
@@ -205,6 +228,7 @@ tn_settings_init(void)
 							NULL, &tn_session_cache_size, 64, 1, 65536,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("tenancy");
+	drop_earlier_values();
 
 	RegisterXactCallback(end_transaction_scope, NULL);
 }

@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "catalog.h"
+#include "cursors.h"
 #include "redaction.h"
 #include "settings.h"
 
@@ -22,4 +23,5 @@ _PG_init(void)
 	tn_redaction_init();
 	tn_catalog_init();
 	tn_settings_init();
+	tn_cursors_init();
 }

@@ -1,0 +1,249 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursors.c
+ *	  Rows of one identity are not fetched under another.
+ *
+ * A scan compares with the current org once, when it starts.  A cursor (or a
+ * portal that a driver fetches in batches) therefore goes on to return the
+ * rows of the org that it was started in, whatever token is set since.  Two
+ * things prevent that:
+ *
+ *	- Running on with a query that has asked for the identity, under another one,
+ *	  is an error.
+ *	- A cursor WITH HOLD keeps its rows beyond the transaction, where the next
+ *	  client of a pooled connection would find it.  It is closed by the first
+ *	  statement that runs under another identity.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "lib/ilist.h"
+#include "tcop/pquery.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#include "cursors.h"
+#include "session.h"
+#include "settings.h"
+
+/*
+ * What the rows of a query depend on.
+ */
+typedef struct Identity
+{
+	TnStatus	status;
+	pg_uuid_t	user_id;
+	pg_uuid_t	org_id;
+	bool		cross_org;
+} Identity;
+
+/*
+ * A query that can be run on.  Lives in the query's own memory and leaves the
+ * list when that goes.
+ */
+typedef struct OpenQuery
+{
+	dlist_node	node;
+	QueryDesc  *query;
+	Identity	identity;
+	MemoryContextCallback callback;
+} OpenQuery;
+
+/*
+ * A cursor WITH HOLD whose transaction has ended.
+ */
+typedef struct HeldCursor
+{
+	dlist_node	node;
+	char		name[NAMEDATALEN];
+	TimestampTz creation_time;
+	Identity	identity;
+} HeldCursor;
+
+static dlist_head open_queries = DLIST_STATIC_INIT(open_queries);
+static dlist_head held_cursors = DLIST_STATIC_INIT(held_cursors);
+
+static ExecutorStart_hook_type next_ExecutorStart = NULL;
+static ExecutorRun_hook_type next_ExecutorRun = NULL;
+static ProcessUtility_hook_type next_ProcessUtility = NULL;
+
+static void
+get_identity(Identity *identity)
+{
+	const TnSession *session = tn_session();
+
+	memset(identity, 0, sizeof(*identity));
+	identity->status = session->status;
+	if (session->has_user)
+		identity->user_id = session->user_id;
+	if (session->has_org)
+		identity->org_id = session->org_id;
+	identity->cross_org = tn_cross_org;
+}
+
+static bool
+is_current(const Identity *identity)
+{
+	Identity	now;
+
+	get_identity(&now);
+	return memcmp(&now, identity, sizeof(now)) == 0;
+}
+
+static void
+check_identity(const Identity *identity)
+{
+	if (!is_current(identity))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_STATE),
+				 errmsg("cursor was opened under another identity"),
+				 errdetail("Since its first fetch, the user, the org or the state of the session has changed."),
+				 errhint("Close it, and open it again under the present identity.")));
+}
+
+static void
+forget_query(void *arg)
+{
+	dlist_delete(&((OpenQuery *) arg)->node);
+}
+
+static OpenQuery *
+find_query(QueryDesc *query)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &open_queries)
+	{
+		OpenQuery  *open = dlist_container(OpenQuery, node, iter.cur);
+
+		if (open->query == query)
+			return open;
+	}
+	return NULL;
+}
+
+static OpenQuery *
+remember_query(QueryDesc *query)
+{
+	MemoryContext context = query->estate->es_query_cxt;
+	OpenQuery  *open = MemoryContextAllocZero(context, sizeof(OpenQuery));
+
+	get_identity(&open->identity);
+	open->query = query;
+	open->callback.func = forget_query;
+	open->callback.arg = open;
+	dlist_push_head(&open_queries, &open->node);
+	MemoryContextRegisterResetCallback(context, &open->callback);
+	return open;
+}
+
+/*
+ * Are the query's rows being put aside, as its transaction ends?
+ */
+static bool
+is_being_held(QueryDesc *query)
+{
+	return ActivePortal != NULL && ActivePortal->queryDesc == query &&
+		ActivePortal->holdStore != NULL &&
+		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD) != 0;
+}
+
+static void
+remember_held(Portal portal, const Identity *identity)
+{
+	HeldCursor *held = MemoryContextAllocZero(TopMemoryContext, sizeof(HeldCursor));
+
+	strlcpy(held->name, portal->name, NAMEDATALEN);
+	held->creation_time = portal->creation_time;
+	held->identity = *identity;
+	dlist_push_head(&held_cursors, &held->node);
+}
+
+/*
+ * Closes what another identity has left.  In a transaction that has failed
+ * nothing can be fetched, and nothing looked up.
+ */
+static void
+close_held(void)
+{
+	dlist_mutable_iter iter;
+
+	if (dlist_is_empty(&held_cursors) || !IsTransactionState())
+		return;
+
+	dlist_foreach_modify(iter, &held_cursors)
+	{
+		HeldCursor *held = dlist_container(HeldCursor, node, iter.cur);
+		Portal		portal = GetPortalByName(held->name);
+		bool		gone = !PortalIsValid(portal) || portal->creation_time != held->creation_time;
+
+		if (!gone && is_current(&held->identity))
+			continue;
+		dlist_delete(&held->node);
+		pfree(held);
+		if (!gone)
+			PortalDrop(portal, false);
+	}
+}
+
+static void
+start_query(QueryDesc *query, int eflags)
+{
+	close_held();
+	if (next_ExecutorStart)
+		next_ExecutorStart(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
+static void
+run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONCE_PARAMETER)
+{
+	OpenQuery  *open = find_query(query);
+	uint64		uses = tn_session_uses();
+
+	if (open != NULL)
+		check_identity(&open->identity);
+
+	if (next_ExecutorRun)
+		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
+	else
+		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
+
+	/* It asked who is there: from now on its rows are theirs. */
+	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses() != uses)
+		open = remember_query(query);
+	if (open != NULL && is_being_held(query))
+		remember_held(ActivePortal, &open->identity);
+}
+
+static void
+run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	close_held();
+	if (next_ProcessUtility)
+		next_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+}
+
+/*
+ * Installs the hooks.  Called once, from _PG_init.
+ */
+void
+tn_cursors_init(void)
+{
+	next_ExecutorStart = ExecutorStart_hook;
+	ExecutorStart_hook = start_query;
+	next_ExecutorRun = ExecutorRun_hook;
+	ExecutorRun_hook = run_query;
+	next_ProcessUtility = ProcessUtility_hook;
+	ProcessUtility_hook = run_utility;
+}
