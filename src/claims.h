@@ -12,7 +12,8 @@
 #define TN_CLAIMS_H
 
 #define TN_CLAIMS_MAX_BYTES 16384
-#define TN_CLAIMS_MAX_DEPTH 32
+/* As deep as json-c goes inside libjwt, whatever is innermost. */
+#define TN_CLAIMS_MAX_DEPTH 31
 
 typedef enum TnJsonType
 {

@@ -113,11 +113,17 @@ enum
 static void
 put_token(const TnVerifiedToken *token, Datum *values, bool *nulls)
 {
+	TimestampTz expires_at;
+
 	put_text(&values[S_EMAIL], &nulls[S_EMAIL], token->email);
 	put_text(&values[S_ISSUER], &nulls[S_ISSUER], token->issuer);
 	put_text(&values[S_SUBJECT], &nulls[S_SUBJECT], token->subject);
 	nulls[S_EXPIRES_AT] = false;
-	values[S_EXPIRES_AT] = TimestampTzGetDatum(time_t_to_timestamptz(token->expires_at));
+	/* A claim may name a time before the first that PostgreSQL can show. */
+	expires_at = time_t_to_timestamptz(token->expires_at);
+	if (!IS_VALID_TIMESTAMP(expires_at))
+		TIMESTAMP_NOBEGIN(expires_at);
+	values[S_EXPIRES_AT] = TimestampTzGetDatum(expires_at);
 }
 
 static void
