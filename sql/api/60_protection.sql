@@ -48,7 +48,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_policies(name, text) IS
 	'internal: the eight policies of a protected table';
-REVOKE ALL ON FUNCTION tenancy.protection_policies(name, text) FROM PUBLIC;
 
 -- Read from the policies alone: the column through the dependency, which follows a rename, and
 -- the type through the expression. The commonest answer wins, so one altered policy is repaired
@@ -78,7 +77,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_of(regclass) IS
 	'internal: the org column and resource type a table is protected with; NULLs when it is not';
-REVOKE ALL ON FUNCTION tenancy.protection_of(regclass) FROM PUBLIC;
 
 -- Row security is not inherited when a partition is addressed by its own name, so protection is a
 -- matter of every member. The root comes first: what it passes on, its partitions then have.
@@ -96,7 +94,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_members(regclass) IS
 	'internal: a table and all its partitions, parents first';
-REVOKE ALL ON FUNCTION tenancy.protection_members(regclass) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------
 -- What a table lacks, as statements
@@ -130,7 +127,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_policy_statements(regclass, name, text) IS
 	'internal: the statements that give one table the policies it lacks';
-REVOKE ALL ON FUNCTION tenancy.protection_policy_statements(regclass, name, text) FROM PUBLIC;
 
 -- What partitions get through their parent. The index is on the org column alone: it serves every
 -- access path's org test and stays small; one that continues with the table's own order is the
@@ -169,7 +165,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_column_statements(regclass, name) IS
 	'internal: the statements that make the org column mandatory, referenced and indexed';
-REVOKE ALL ON FUNCTION tenancy.protection_column_statements(regclass, name) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.protection_row_statements(p_member regclass, p_column name, p_type text)
 RETURNS SETOF text
@@ -195,7 +190,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_row_statements(regclass, name, text) IS
 	'internal: the statements that give one table, partition or not, its default, policies and row security';
-REVOKE ALL ON FUNCTION tenancy.protection_row_statements(regclass, name, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.protection_statements(p_target regclass, p_column name, p_type text)
 RETURNS SETOF text
@@ -210,7 +204,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_statements(regclass, name, text) IS
 	'internal: every statement a table and its partitions need to be protected; none when they are';
-REVOKE ALL ON FUNCTION tenancy.protection_statements(regclass, name, text) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------
 -- What cannot be protected
@@ -229,7 +222,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_refuse(regclass, text, text, text) IS
 	'internal: raises the error all refusals share';
-REVOKE ALL ON FUNCTION tenancy.protection_refuse(regclass, text, text, text) FROM PUBLIC;
 
 -- Objects below 16384 (FirstNormalObjectId) were made by initdb, whatever schema they are in.
 CREATE OR REPLACE FUNCTION tenancy.protection_obstacle(p_target regclass, OUT detail text, OUT hint text)
@@ -275,7 +267,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_obstacle(regclass) IS
 	'internal: why a relation is of a kind that cannot be protected; NULLs when it can be';
-REVOKE ALL ON FUNCTION tenancy.protection_obstacle(regclass) FROM PUBLIC;
 
 -- A permissive policy of someone else would be OR-ed with ours wherever the wall is not (Citus
 -- shards), and tells of a design that has to be settled first. Restrictive ones only narrow.
@@ -322,7 +313,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_member(regclass) IS
 	'internal: refuses one table, partition or not, that cannot be protected';
-REVOKE ALL ON FUNCTION tenancy.protection_check_member(regclass) FROM PUBLIC;
 
 -- Plain inheritance passes on neither policies nor keys nor indexes, and reads through the parent
 -- apply the parent's policies alone: there is no protection of it that is easy to reason about.
@@ -363,7 +353,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_family(regclass) IS
 	'internal: refuses a table whose parents or children would stay open';
-REVOKE ALL ON FUNCTION tenancy.protection_check_family(regclass) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check_column(p_target regclass, p_column name)
 RETURNS void
@@ -395,7 +384,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_column(regclass, name) IS
 	'internal: refuses a column that cannot hold the org; one that does not exist is fine';
-REVOKE ALL ON FUNCTION tenancy.protection_check_column(regclass, name) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check_exists(p_target regclass)
 RETURNS void
@@ -416,7 +404,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_exists(regclass) IS
 	'internal: refuses a null or dangling regclass';
-REVOKE ALL ON FUNCTION tenancy.protection_check_exists(regclass) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check(p_target regclass, p_column name)
 RETURNS void
@@ -441,7 +428,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check(regclass, name) IS
 	'internal: refuses, with the reason, whatever protect() cannot protect';
-REVOKE ALL ON FUNCTION tenancy.protection_check(regclass, name) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------
 -- What the caller's arguments mean
@@ -486,7 +472,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_resource_type(regclass, text, name) IS
 	'internal: the resource type protect() is to use, refused when the table has another one already';
-REVOKE ALL ON FUNCTION tenancy.protection_resource_type(regclass, text, name) FROM PUBLIC;
 
 -- Nobody but the extension's owner reads its tables, and the caller may be another: hence the two
 -- definers here. They answer an administrator alone.
@@ -515,7 +500,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_org(text) IS
 	'internal: the id of the org named by slug or uuid; NULL for NULL';
-REVOKE ALL ON FUNCTION tenancy.protection_org(text) FROM PUBLIC;
 
 -- A shipped type governs tenancy's own functions: on a table of that type, whoever may write its
 -- rows might also invite members, or the other way round. An existing type is left as it is, since
@@ -543,7 +527,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_use_type(text) IS
 	'internal: makes sure a resource type exists and may be a table''s';
-REVOKE ALL ON FUNCTION tenancy.protection_use_type(text) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------
 -- Changing the table
@@ -568,7 +551,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_lock(regclass) IS
 	'internal: locks a table and its partitions against everyone';
-REVOKE ALL ON FUNCTION tenancy.protection_lock(regclass) FROM PUBLIC;
 
 -- Giving rows their org is a change of the schema, like adding the column with a default, which
 -- fires no trigger either: an updated_at is not moved, an append-only guard is not tripped.
@@ -601,7 +583,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_fill_nulls(regclass, name, uuid) IS
 	'internal: gives an org to the rows that have none, without firing triggers';
-REVOKE ALL ON FUNCTION tenancy.protection_fill_nulls(regclass, name, uuid) FROM PUBLIC;
 
 -- A new column gets the existing rows' org as a constant default, which PostgreSQL stores once
 -- and not in each row.
@@ -640,7 +621,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_fill_org(regclass, name, uuid) IS
 	'internal: adds the org column if it is missing and gives every row an org, or refuses';
-REVOKE ALL ON FUNCTION tenancy.protection_fill_org(regclass, name, uuid) FROM PUBLIC;
 
 -- Under FORCE the owner would see, and validate, only the rows of the org in force. The lock
 -- keeps everyone else out until protection_row_statements() has forced it again.
@@ -677,7 +657,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_apply(regclass, name, text, uuid) IS
 	'internal: makes a locked and checked table protected';
-REVOKE ALL ON FUNCTION tenancy.protection_apply(regclass, name, text, uuid) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------
 -- The interface
@@ -712,7 +691,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protect(regclass, text, name, text) IS
 	'makes a table and its partitions tenant-owned, or repairs what is missing: org column, foreign key, index, row security and policies';
-REVOKE ALL ON FUNCTION tenancy.protect(regclass, text, name, text) FROM PUBLIC;
 
 -- A partition of a protected table stays protected: by its own name it would be open to all orgs.
 CREATE OR REPLACE FUNCTION tenancy.protection_check_removal(p_target regclass)
@@ -748,7 +726,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_removal(regclass) IS
 	'internal: refuses, with the reason, what unprotect() cannot unprotect';
-REVOKE ALL ON FUNCTION tenancy.protection_check_removal(regclass) FROM PUBLIC;
 
 -- Row security stays on where others' policies remain: without it they would be void.
 CREATE OR REPLACE FUNCTION tenancy.protection_removal_statements(p_target regclass)
@@ -770,7 +747,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_removal_statements(regclass) IS
 	'internal: the statements that end the protection of a table and its partitions; none when there is none';
-REVOKE ALL ON FUNCTION tenancy.protection_removal_statements(regclass) FROM PUBLIC;
 
 -- The column stays as it is, its default with it: rows written afterwards still land in the
 -- writer's org, and protecting the table again, as another resource type say, finds no gap.
@@ -800,7 +776,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.unprotect(regclass) IS
 	'ends the protection of a table and its partitions; keeps the org column, its data, default, foreign key and index, and the resource type';
-REVOKE ALL ON FUNCTION tenancy.unprotect(regclass) FROM PUBLIC;
 
 -- A definer only because it calls internal functions: it reads nothing that the catalogs do not
 -- show everyone.
@@ -824,11 +799,9 @@ AS $$
 $$;
 COMMENT ON FUNCTION tenancy.protection_list() IS
 	'internal: the rows of the view protected_tables';
-REVOKE ALL ON FUNCTION tenancy.protection_list() FROM PUBLIC;
 
 CREATE OR REPLACE VIEW tenancy.protected_tables AS
 	SELECT schema_name, table_name, org_column, resource_type, is_partition, complete
 	  FROM tenancy.protection_list();
 COMMENT ON VIEW tenancy.protected_tables IS
 	'the tables that are tenant-owned, as their policies say; complete is false where a policy or row security is missing or altered: protect() repairs it';
-REVOKE ALL ON tenancy.protected_tables FROM PUBLIC;
