@@ -66,9 +66,9 @@ GRANT SELECT, UPDATE ON tries TO regress_tenancy_app;
 CREATE FUNCTION claims(changes jsonb DEFAULT '{}', VARIADIC without text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
 	SELECT ((jsonb_build_object('iss', 'https://tokens.test', 'sub', 'marker-subject', 'email', 'marker@tokens.test',
 		'iat', n, 'exp', n + 3600) || changes) - without)::text
-	FROM (SELECT extract(epoch FROM clock_timestamp())::bigint) AS clock (n)
+	FROM (SELECT floor(extract(epoch FROM clock_timestamp()))::bigint) AS clock (n)
 $$;
-CREATE FUNCTION seconds(ahead int) RETURNS text LANGUAGE sql AS $$ SELECT (extract(epoch FROM clock_timestamp())::bigint + ahead)::text $$;
+CREATE FUNCTION seconds(ahead int) RETURNS text LANGUAGE sql AS $$ SELECT (floor(extract(epoch FROM clock_timestamp()))::bigint + ahead)::text $$;
 -- The claims, with one member's value in JSON text as it stands.
 CREATE FUNCTION with_raw(name text, value text, issuer text DEFAULT 'https://tokens.test') RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(claims(jsonb_build_object('iss', issuer) || jsonb_build_object(name, 'replace-me')), '"replace-me"', replace(value, '\', '\\'))
