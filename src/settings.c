@@ -47,6 +47,9 @@ static const struct config_enum_entry token_scopes[] = {
 	{NULL, 0, false}
 };
 
+/* See define_scoped_setting(). */
+static bool drop_next_value = false;
+
 /*
  * A fresh extra block, or NULL when out of memory.
  */
@@ -63,6 +66,22 @@ new_value(void)
 		value->entry_slot = 0;
 	}
 	return value;
+}
+
+/*
+ * Puts another value in the place of the one that a check hook was given.
+ */
+static bool
+replace_value(char **newval, const char *replacement)
+{
+	char	   *copy = tn_guc_malloc(strlen(replacement) + 1);
+
+	if (copy == NULL)
+		return false;
+	strcpy(copy, replacement);
+	tn_guc_free(*newval);
+	*newval = copy;
+	return true;
 }
 
 /*
@@ -87,16 +106,15 @@ check_session_token(char **newval, void **extra, GucSource source)
 		return false;
 	}
 
-	if (strlen(*newval) > TN_TOKEN_MAX_BYTES)
+	if (drop_next_value)
 	{
-		char	   *mark = tn_guc_malloc(sizeof(TN_OVERSIZE_TOKEN));
-
-		if (mark == NULL)
-			return false;
-		strcpy(mark, TN_OVERSIZE_TOKEN);
-		tn_guc_free(*newval);
-		*newval = mark;
+		drop_next_value = false;
+		return replace_value(newval, "");
 	}
+
+	if (strlen(*newval) > TN_TOKEN_MAX_BYTES &&
+		!replace_value(newval, TN_OVERSIZE_TOKEN))
+		return false;
 
 	*extra = new_value();
 	return *extra != NULL;
@@ -124,6 +142,12 @@ check_org(char **newval, void **extra, GucSource source)
 {
 	if (*newval == NULL || **newval == '\0')
 		return true;
+
+	if (drop_next_value && source == PGC_S_SESSION)
+	{
+		drop_next_value = false;
+		return replace_value(newval, "");
+	}
 
 	*extra = new_value();
 	return *extra != NULL;
@@ -158,6 +182,9 @@ end_transaction_scope(XactEvent event, void *arg)
 		return;
 	if (tn_token_scope != TN_SCOPE_TRANSACTION)
 		return;
+	/* A worker takes over its leader's values in a transaction of its own. */
+	if (IsParallelWorker())
+		return;
 
 	if (tn_session_token_value != NULL)
 		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
@@ -165,27 +192,52 @@ end_transaction_scope(XactEvent event, void *arg)
 		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 }
 
+/*
+ * Where the library is loaded by its first use, a value may have been set
+ * before, as a mere name's, when nobody ended it with its transaction.  Was
+ * that in an earlier transaction than this one?
+ */
 static bool
-is_set_in_this_transaction(const char *name)
+has_earlier_value(const char *name)
 {
 	struct config_generic *setting = tn_find_setting(name);
+	GucStack   *stack = setting == NULL ? NULL : setting->stack;
+	GucSource	source;
+	char	   *value;
 
-	return setting != NULL && setting->stack != NULL;
+	if (setting == NULL)
+		return false;
+	if (stack == NULL)
+	{
+		source = setting->source;
+		value = *((struct config_string *) setting)->variable;
+	}
+	else
+	{
+		while (stack->prev != NULL)
+			stack = stack->prev;
+		source = stack->source;
+		value = stack->prior.val.stringval;
+	}
+	return source == PGC_S_SESSION && value != NULL && *value != '\0';
 }
 
 /*
- * Where the library is loaded by its first use, a value may have been set
- * before, when nobody ended it with its transaction.
+ * Defines a setting that ends with its transaction under token_scope =
+ * transaction.  An earlier value is the first that the check hook gets: it is
+ * replaced there, because one that is merely overwritten would be back after a
+ * rollback.
  */
 static void
-drop_earlier_values(void)
+define_scoped_setting(const char *name, const char *description, char **variable,
+					  int flags, GucStringCheckHook check_hook,
+					  GucStringAssignHook assign_hook, GucShowHook show_hook)
 {
-	if (tn_token_scope != TN_SCOPE_TRANSACTION)
-		return;
-	if (tn_session_token_value != NULL && !is_set_in_this_transaction(TOKEN_SETTING))
-		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
-	if (tn_org_serial != 0 && !is_set_in_this_transaction(ORG_SETTING))
-		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+	drop_next_value = tn_token_scope == TN_SCOPE_TRANSACTION && has_earlier_value(name);
+	DefineCustomStringVariable(name, description, NULL, variable, "",
+							   PGC_USERSET, flags | GUC_NOT_IN_SAMPLE,
+							   check_hook, assign_hook, show_hook);
+	drop_next_value = false;
 }
 
 /*
@@ -194,26 +246,24 @@ drop_earlier_values(void)
 void
 tn_settings_init(void)
 {
-	DefineCustomStringVariable(TOKEN_SETTING,
-							   "The signed-in user's JSON Web Token (JWT).",
-							   NULL, &tn_session_token, "",
-							   PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
-							   check_session_token, assign_session_token, show_session_token);
-	DefineCustomStringVariable(ORG_SETTING,
-							   "The org to work in, by id or slug; counts only where the user is a member.",
-							   NULL, &tn_org, "",
-							   PGC_USERSET, GUC_NOT_IN_SAMPLE,
-							   check_org, assign_org, NULL);
-	DefineCustomBoolVariable("tenancy.cross_org",
-							 "Lets a superadmin read the rows of every org; no effect for anybody else.",
-							 NULL, &tn_cross_org, false,
-							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
-							 NULL, assign_cross_org, NULL);
 	DefineCustomEnumVariable("tenancy.token_scope",
 							 "Whether a token set by plain SET holds for the session or ends with the transaction.",
 							 "Use \"transaction\" behind a connection pooler.",
 							 &tn_token_scope, TN_SCOPE_SESSION, token_scopes,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	define_scoped_setting(TOKEN_SETTING,
+						  "The signed-in user's JSON Web Token (JWT).",
+						  &tn_session_token, GUC_NO_SHOW_ALL,
+						  check_session_token, assign_session_token, show_session_token);
+	define_scoped_setting(ORG_SETTING,
+						  "The org to work in, by id or slug; counts only where the user is a member.",
+						  &tn_org, 0,
+						  check_org, assign_org, NULL);
+	DefineCustomBoolVariable("tenancy.cross_org",
+							 "Lets a superadmin read the rows of every org; no effect for anybody else.",
+							 NULL, &tn_cross_org, false,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							 NULL, assign_cross_org, NULL);
 	DefineCustomIntVariable("tenancy.clock_skew",
 							"How far the clocks of an issuer and this server may differ.",
 							NULL, &tn_clock_skew, 5, 0, 300,
@@ -228,7 +278,6 @@ tn_settings_init(void)
 							NULL, &tn_session_cache_size, 64, 1, 65536,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("tenancy");
-	drop_earlier_values();
 
 	RegisterXactCallback(end_transaction_scope, NULL);
 }
