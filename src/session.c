@@ -89,21 +89,34 @@ static const TnSession anonymous = {.status = TN_STATUS_ANONYMOUS};
  * Processes invalidations once a statement.  PostgreSQL itself does when a
  * statement locks a table, but not if the transaction has that lock already:
  * a membership removed elsewhere would go unnoticed until commit.
+ *
+ * A statement inside a function is known by its snapshot.  Whenever some
+ * transaction has ended since, either xmax has grown or fewer transactions
+ * below it are running.
  */
 static void
 hear_of_changes(void)
 {
 	static TimestampTz heard_at = 0;
-	static uint64 heard_completions = 0;
+	static TransactionId heard_xmax = InvalidTransactionId;
+	static uint64 heard_running = 0;
 	TimestampTz statement = GetCurrentStatementStartTimestamp();
-	uint64		completions = ActiveSnapshotSet() ?
-		GetActiveSnapshot()->snapXactCompletionCount : 0;
+	TransactionId xmax = InvalidTransactionId;
+	uint64		running = 0;
 
-	if (statement != heard_at || completions != heard_completions)
+	if (ActiveSnapshotSet())
+	{
+		Snapshot	snapshot = GetActiveSnapshot();
+
+		xmax = snapshot->xmax;
+		running = ((uint64) snapshot->xcnt << 32) | (uint32) snapshot->subxcnt;
+	}
+	if (statement != heard_at || xmax != heard_xmax || running != heard_running)
 	{
 		AcceptInvalidationMessages();
 		heard_at = statement;
-		heard_completions = completions;
+		heard_xmax = xmax;
+		heard_running = running;
 	}
 }
 
