@@ -117,11 +117,11 @@ tn_org_find(TnRead *read, const pg_uuid_t *org_id, TnOrg *org)
 }
 
 /*
- * Reads a uuid in its canonical form; uuid_in would raise an error for
- * anything else.
+ * Reads a uuid in its canonical form, false for anything else; uuid_in would
+ * raise an error.
  */
-static bool
-parse_uuid(const char *text, pg_uuid_t *uuid)
+bool
+tn_parse_uuid(const char *text, pg_uuid_t *uuid)
 {
 	static const int group_ends[] = {8, 13, 18, 23};
 
@@ -148,7 +148,7 @@ tn_org_find_by_name(TnRead *read, const char *id_or_slug, TnOrg *org)
 {
 	pg_uuid_t	org_id;
 
-	if (parse_uuid(id_or_slug, &org_id))
+	if (tn_parse_uuid(id_or_slug, &org_id))
 		return tn_org_find(read, &org_id, org);
 	return find_org(read, TN_ORGS_BY_SLUG, TN_ORGS_SLUG,
 					CStringGetTextDatum(id_or_slug), org);

@@ -48,6 +48,7 @@ extern bool tn_user_find(TnRead *read, const pg_uuid_t *issuer_id,
 						 const char *subject, TnUser *user);
 
 extern bool tn_org_find(TnRead *read, const pg_uuid_t *org_id, TnOrg *org);
+extern bool tn_parse_uuid(const char *text, pg_uuid_t *uuid);
 extern bool tn_org_find_by_name(TnRead *read, const char *id_or_slug, TnOrg *org);
 extern bool tn_org_find_by_external_id(TnRead *read, const pg_uuid_t *issuer_id,
 									   const char *external_id, TnOrg *org);

@@ -30,6 +30,9 @@
 
 #define MAX_ARGS 5
 
+/* As the table has it. */
+#define MAX_NAME_CHARS 200
+
 /* How often another suffix is tried for a slug; each has 32 random bits. */
 #define MAX_SLUG_TRIES 8
 
@@ -240,18 +243,69 @@ is_superadmin_email(const char *email)
 }
 
 /*
+ * Nothing, or white space alone: no name for an org.
+ */
+static bool
+is_blank(const char *name)
+{
+	return name[strspn(name, " \t\r\n")] == '\0';
+}
+
+/*
  * The name of a personal org: what people call its owner.
  */
 static char *
 personal_org_name(const TnVerifiedToken *token)
 {
-	const char *name = "Personal";
+	const char *candidates[] = {
+		token->name,
+		token->email == NULL ? NULL : pnstrdup(token->email, strcspn(token->email, "@"))
+	};
 
-	if (token->name != NULL && token->name[strspn(token->name, " \t\r\n")] != '\0')
-		name = token->name;
-	else if (token->email != NULL)
-		name = pnstrdup(token->email, strcspn(token->email, "@"));
-	return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), 200));
+	for (int i = 0; i < lengthof(candidates); i++)
+	{
+		const char *name = candidates[i];
+
+		if (name == NULL || is_blank(name))
+			continue;
+		/* White space in front could be all that is left of a long name. */
+		name += strspn(name, " \t\r\n");
+		return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), MAX_NAME_CHARS));
+	}
+	return pstrdup("Personal");
+}
+
+/*
+ * Raises an error for what cannot be the name of an org.
+ */
+static void
+check_name(const char *name)
+{
+	if (is_blank(name) || pg_mbstrlen(name) > MAX_NAME_CHARS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid name of an org"),
+				 errdetail("A name is 1 to %d characters, and not blank.", MAX_NAME_CHARS),
+				 errhint("Pass the name that people know the org by.")));
+}
+
+/*
+ * Raises an error for what cannot be a slug, as the table would, but saying why.
+ */
+static void
+check_slug(const char *slug)
+{
+	size_t		len = strlen(slug);
+	pg_uuid_t	ignored;
+
+	if (len < 1 || len > 63 ||
+		strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-") != len ||
+		slug[0] == '-' || slug[len - 1] == '-' || tn_parse_uuid(slug, &ignored))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid slug of an org"),
+				 errdetail("A slug is 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end, and does not look like a uuid."),
+				 errhint("Choose another slug, or pass none to have one made from the name.")));
 }
 
 static bool
@@ -435,6 +489,9 @@ tn_create_org(const char *name, const char *slug)
 	pg_uuid_t	user_id = session->user_id;
 	pg_uuid_t	org_id;
 
+	check_name(name);
+	if (slug != NULL)
+		check_slug(slug);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
