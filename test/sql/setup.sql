@@ -48,19 +48,22 @@ CREATE FUNCTION minting.jwks(VARIADIC names text[]) RETURNS jsonb LANGUAGE sql A
 	SELECT jsonb_build_object('keys', jsonb_agg(k.jwk ORDER BY n.i)) FROM unnest(names) WITH ORDINALITY n (name, i) JOIN minting.keys k USING (name)
 $$;
 
+-- A text as one word of the shell's, whatever is in it.
+CREATE FUNCTION minting.quoted(word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '''' || replace(word, '''', '''\''''') || '''' $$;
+
 -- A token that holds for an hour, unless claims say otherwise; a claim or header member of JSON null is left out.
 -- SECURITY DEFINER, so that tests may call it as the application; a real application gets its tokens from an issuer.
 CREATE FUNCTION minting.token(key text, claims jsonb DEFAULT '{}', header jsonb DEFAULT '{}', raw_claims text DEFAULT NULL, options text DEFAULT '')
 RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
 	k minting.keys;
-	clock bigint := extract(epoch FROM clock_timestamp())::bigint;
+	clock bigint := floor(extract(epoch FROM clock_timestamp()));
 BEGIN
 	SELECT * INTO STRICT k FROM minting.keys WHERE name = key;
-	RETURN minting.run(format('%s token %s --header %L --claims %L %s',
+	RETURN minting.run(format('%s token %s --header %s --claims %s %s',
 		(SELECT s.value FROM minting.settings s WHERE s.name = 'mint'), k.file,
-		jsonb_strip_nulls(jsonb_build_object('alg', k.algorithm, 'kid', k.key_id) || header),
-		coalesce(raw_claims, jsonb_strip_nulls(jsonb_build_object('iss', k.issuer, 'iat', clock, 'exp', clock + 3600) || claims)::text),
+		minting.quoted(jsonb_strip_nulls(jsonb_build_object('alg', k.algorithm, 'kid', k.key_id) || header)::text),
+		minting.quoted(coalesce(raw_claims, jsonb_strip_nulls(jsonb_build_object('iss', k.issuer, 'iat', clock, 'exp', clock + 3600) || claims)::text)),
 		options));
 END
 $$;
