@@ -39,7 +39,8 @@ CREATE TABLE tenancy.resource_types (
 	name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]{0,62}$'),
 	actions text[] NOT NULL DEFAULT '{read,create,update,delete}' CHECK (pg_catalog.cardinality(actions) > 0
 		AND pg_catalog.array_position(actions, NULL) IS NULL
-		AND pg_catalog.array_to_string(actions, ' ') ~ '^[a-z][a-z0-9_]{0,62}( [a-z][a-z0-9_]{0,62})*$'),
+		AND pg_catalog.array_to_string(actions, ' ') ~ '^[a-z][a-z0-9_]{0,62}( [a-z][a-z0-9_]{0,62})*$'
+		AND pg_catalog.array_to_string(actions, '') !~ ' '),
 	shipped boolean NOT NULL DEFAULT false,
 	defaults_granted boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
