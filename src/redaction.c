@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * redaction.c
- *	  Keeps tokens out of the server log and of error messages.
+ *	  Keeps tokens out of the server log, error messages and pg_stat_activity.
  *
  * log_statement, log_min_duration_statement, logged parameters and errors in
  * a statement all quote text in which a client passed a token.  Whatever looks
@@ -9,22 +9,32 @@
  * from when the library is loaded: by its first use, or at once where
  * shared_preload_libraries or session_preload_libraries names it.
  *
+ * pg_stat_activity shows the statement to every session of the same role, and
+ * an application's sessions share one.  It is overwritten when a token is set,
+ * when a statement with one fails before that, and in parallel workers, which
+ * show their leader's statement as it came.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/parallel.h"
+#include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 
 #include "redaction.h"
 
 #define REPLACEMENT "[token hidden]"
+#define HIDDEN_STATEMENT "(statement with a session token, hidden)"
 
 /* The shortest header in use, {"alg":"…"}, takes more than this. */
 #define MIN_HEADER_CHARS 12
 
 static emit_log_hook_type next_emit_log_hook = NULL;
+static ExecutorStart_hook_type next_ExecutorStart = NULL;
 
 static inline bool
 is_base64url(char c)
@@ -61,15 +71,25 @@ find_token(const char *text, size_t *len)
 	return NULL;
 }
 
-/*
- * Does text contain what looks like a token?
- */
-bool
-tn_redaction_needed(const char *text)
+static bool
+contains_token(const char *text)
 {
 	size_t		len;
 
-	return find_token(text, &len) != NULL;
+	return text != NULL && find_token(text, &len) != NULL;
+}
+
+/*
+ * Takes the running statement out of pg_stat_activity if it contains what
+ * looks like a token; says whether it does.
+ */
+bool
+tn_redaction_hide_statement(void)
+{
+	if (!contains_token(debug_query_string))
+		return false;
+	pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+	return true;
 }
 
 /*
@@ -84,7 +104,7 @@ redact(char **field, MemoryContext context)
 	const char *token;
 	size_t		len;
 
-	if (*field == NULL || !tn_redaction_needed(*field))
+	if (!contains_token(*field))
 		return;
 
 	old = MemoryContextSwitchTo(context);
@@ -109,19 +129,33 @@ hide_tokens(ErrorData *edata)
 	redact(&edata->hint, edata->assoc_context);
 	redact(&edata->context, edata->assoc_context);
 	redact(&edata->internalquery, edata->assoc_context);
-	if (debug_query_string != NULL && tn_redaction_needed(debug_query_string))
+	if (tn_redaction_hide_statement())
 		edata->hide_stmt = true;
 
 	if (next_emit_log_hook)
 		next_emit_log_hook(edata);
 }
 
+static void
+start_query(QueryDesc *query, int eflags)
+{
+	if (IsParallelWorker())
+		(void) tn_redaction_hide_statement();
+
+	if (next_ExecutorStart)
+		next_ExecutorStart(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
 /*
- * Installs the hook.  Called once, from _PG_init.
+ * Installs the hooks.  Called once, from _PG_init.
  */
 void
 tn_redaction_init(void)
 {
 	next_emit_log_hook = emit_log_hook;
 	emit_log_hook = hide_tokens;
+	next_ExecutorStart = ExecutorStart_hook;
+	ExecutorStart_hook = start_query;
 }

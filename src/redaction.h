@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * redaction.h
- *	  Keeps tokens out of the server log and of error messages.
+ *	  Keeps tokens out of the server log, error messages and pg_stat_activity.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TN_REDACTION_H
 #define TN_REDACTION_H
 
-extern bool tn_redaction_needed(const char *text);
+extern bool tn_redaction_hide_statement(void);
 extern void tn_redaction_init(void);
 
 #endif							/* TN_REDACTION_H */

@@ -20,8 +20,6 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 #include "utils/plancache.h"
 
 #include "redaction.h"
@@ -125,10 +123,8 @@ assign_session_token(const char *newval, void *extra)
 {
 	tn_session_token_value = extra;
 
-	/* Our roles share a login: others must not read the token off our query. */
-	if (extra != NULL && debug_query_string != NULL &&
-		tn_redaction_needed(debug_query_string))
-		pgstat_report_activity(STATE_RUNNING, "SET tenancy.session_token (hidden)");
+	if (extra != NULL)
+		(void) tn_redaction_hide_statement();
 }
 
 static const char *

@@ -1,0 +1,187 @@
+# No part of a token gets into the server's log, in any of its formats and with everything logged that can be, nor into
+# pg_stat_activity: in a session that has loaded the library, by session_preload_libraries or by its first use of it.
+use strict;
+use warnings;
+use lib 'test/t';
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TenancyTest;
+
+my $node = start_node('redaction', "log_min_messages = warning\n");
+$node->safe_psql('postgres', q{
+	SELECT minting.enrol('alice', 'acme', 'admin');
+	CREATE TABLE note (body text);
+	SELECT tenancy.protect('note');
+	INSERT INTO note SELECT o.slug, o.id FROM tenancy.orgs o, generate_series(1, 1000);
+	ALTER TABLE note SET (parallel_workers = 2);
+	GRANT ALL ON note TO regress_tenancy_app;
+	CREATE FUNCTION execute(statement text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE statement; END';
+});
+# An e-mail makes the payload one that must not be read, either.
+my $token = mint($node, '{"sub": "alice", "email": "alice@secret.test"}');
+my @parts = split /\./, $token;
+
+# Whatever of 12 characters in a row is from the token.
+sub traces
+{
+	my ($text) = @_;
+	my %found;
+	for my $part (@parts)
+	{
+		for (my $i = 0; $i + 12 <= length $part; $i++)
+		{
+			my $piece = substr $part, $i, 12;
+			$found{$piece} = 1 if index($text, $piece) >= 0;
+		}
+	}
+	# The first will do for a message.
+	return join ' ', (sort keys %found)[ 0 .. (keys %found > 3 ? 2 : keys(%found) - 1) ];
+}
+isnt(traces("x $token"), '', 'a trace would be found');
+isnt(traces('x ' . substr $parts[1], 5, 12), '', 'a piece would be, too');
+
+# ---- the log ----
+
+# Each statement has a mark, by which the log is known to have it.
+my %cases = (
+	set => "SET /* MARK */ tenancy.session_token = '$token'",
+	set_local => "BEGIN; SET LOCAL /* MARK */ tenancy.session_token = '$token'; SELECT count(*) FROM note; ROLLBACK",
+	begin_session => "SELECT /* MARK */ status FROM tenancy.begin_session('$token')",
+	set_config => "SELECT /* MARK */ set_config('tenancy.session_token', '$token', false)",
+	escaped => "SELECT /* MARK */ set_config('tenancy.session_token', E'$token', false)",
+	dollars => "SELECT /* MARK */ set_config('tenancy.session_token', \$x\$$token\$x\$, false)",
+	bearer => "SELECT /* MARK */ set_config('tenancy.session_token', substr('Bearer $token', 8), false)",
+	twice => "SELECT /* MARK */ '$token', '$token'",
+	cut => "SELECT /* MARK */ '" . substr($token, 0, length($token) - 40) . "'",
+	bad_signature => "SELECT /* MARK */ status FROM tenancy.begin_session('$token" . "A'); SELECT 1 / 0 /* '$token' */",
+	prepared => "PREPARE begin(text) AS SELECT /* MARK */ status FROM tenancy.begin_session(\$1); EXECUTE begin('$token')",
+	failing => "SELECT /* MARK */ status, 1 / 0 FROM tenancy.begin_session('$token')",
+	syntax_error => "SELECT /* MARK */ '$token' FROM FROM",
+	error_message => "SELECT /* MARK */ '$token'::int",
+	function => "SELECT /* MARK */ execute(\$\$SET tenancy.session_token = '$token'\$\$)",
+	context => "SELECT /* MARK */ execute(\$\$SELECT '$token'::uuid\$\$)",
+	internal_query => "SELECT /* MARK */ execute(\$\$SELECT '$token' FROM FROM\$\$)",
+	raised => "DO /* MARK */ \$\$BEGIN RAISE WARNING 'got %', '$token' USING DETAIL = '$token', HINT = '$token'; END\$\$",
+	aborted => "BEGIN; SELECT 1 / 0; SET LOCAL /* MARK */ tenancy.session_token = '$token'; ROLLBACK",
+	together => "SET /* MARK */ tenancy.session_token = '$token' \\; SELECT count(*) FROM note \\; RESET tenancy.session_token",
+	stored => "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET tenancy.session_token = '$token' AS 'SELECT 1 /* MARK */'",
+	role => "ALTER ROLE /* MARK */ regress_tenancy_app SET tenancy.session_token = '$token'",
+	long => "SELECT /* MARK */ status FROM tenancy.begin_session('$token" . ('A' x 17000) . "')",
+);
+
+sub log_text
+{
+	return join '', map { slurp_file($_) } glob $node->data_dir . '/captured/*';
+}
+
+# log_everything(NAME, CONFIGURATION, PREAMBLE): runs all cases, and looks at what was logged.
+sub log_everything
+{
+	my ($name, $conf, $preamble) = @_;
+
+	$node->append_conf('postgresql.conf', <<"EOF");
+logging_collector = on
+log_directory = 'captured'
+log_destination = 'stderr,csvlog,jsonlog'
+log_min_messages = debug1
+log_min_error_statement = debug5
+log_error_verbosity = verbose
+log_statement = all
+log_duration = on
+log_min_duration_statement = 0
+log_parameter_max_length = -1
+log_parameter_max_length_on_error = -1
+debug_print_parse = on
+debug_print_rewritten = on
+$conf
+EOF
+	$node->restart;
+	for my $case (sort keys %cases)
+	{
+		as_app($node, $preamble . $cases{$case} =~ s/MARK/${name}_$case/r);
+	}
+
+	# Parameters, which need the extended protocol: pgbench speaks it.
+	my $script = $node->basedir . '/begin.sql';
+	for my $length (-1, 20, 60)
+	{
+		for my $sql ("SELECT status FROM tenancy.begin_session(:token)", "SELECT status, 1 / 0 FROM tenancy.begin_session(:token)",
+			"SELECT /* first */ (:token)::int")
+		{
+			append_to_file($script, "SELECT status FROM tenancy.session();\n$sql;\n");
+			local $ENV{PGOPTIONS} = "-c tenancy.org=${name}_parameter_$length";
+			$node->safe_psql('postgres', "ALTER ROLE regress_tenancy_app SET log_parameter_max_length = $length;"
+				  . " ALTER ROLE regress_tenancy_app SET log_parameter_max_length_on_error = $length");
+			run_log([ 'pgbench', '-n', '-t', '1', '-M', $_, '-D', "token=$token", '-f', $script, '-U', 'regress_tenancy_app', $node->connstr('postgres') ])
+			  for 'extended', 'prepared';
+			unlink $script;
+		}
+	}
+
+	$node->safe_psql('postgres', "SELECT 'all of $name is logged'");
+	my ($log, $end) = ('', time + 60);
+	while (time < $end)
+	{
+		$log = log_text();
+		last if (() = $log =~ /all of $name is logged/g) >= 3;
+	}
+	for my $case (sort keys %cases)
+	{
+		next if $case =~ /^(syntax_error|aborted)$/;
+		like($log, qr/${name}_$case\b/, "$name: $case is logged");
+	}
+	like($log, qr/parameters: \$1 = '\[token hidden\]/, "$name: parameters are logged");
+	is(traces($log), '', "$name: and nothing of the token");
+}
+
+log_everything('first_use', '', "SELECT status FROM tenancy.session();\n");
+log_everything('preloaded', "session_preload_libraries = 'tenancy'\n", '');
+log_everything('explained', "session_preload_libraries = 'tenancy, auto_explain'\nauto_explain.log_min_duration = 0\nauto_explain.log_nested_statements = on\n", '');
+
+# ---- pg_stat_activity ----
+
+my $session = app_session($node);
+my $pid = ask($session, 'SELECT pg_backend_pid()');
+my $activity = "SELECT string_agg(query, '') FROM pg_stat_activity WHERE $pid IN (pid, leader_pid)";
+
+for my $case (qw(set set_local begin_session set_config dollars together failing syntax_error error_message context aborted role))
+{
+	ask($session, $cases{$case});
+	is(traces($node->safe_psql('postgres', $activity)), '', "idle after $case");
+}
+like(ask($session, "SET tenancy.session_token = '$token'; SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()"),
+	qr/^SELECT query FROM/, 'other statements are shown as they are');
+
+# While it runs: a lock stops it.
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+for my $running (
+	"SELECT status, pg_advisory_xact_lock(1) FROM tenancy.begin_session('$token')",
+	"SET tenancy.session_token = '$token' \\; SELECT pg_advisory_xact_lock(1)",
+	"SELECT set_config('tenancy.session_token', '$token', false), pg_advisory_xact_lock(1)",
+	"DO \$\$BEGIN SET LOCAL tenancy.session_token = '$token'; PERFORM pg_advisory_xact_lock(1); END\$\$")
+{
+	$session->{stdin} .= "$running;\n";
+	$session->{run}->pump_nb;
+	ok($node->poll_query_until('postgres', "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = $pid"), 'it waits');
+	is(traces($node->safe_psql('postgres', $activity)), '', 'running ' . substr $running, 0, 20);
+	$holder->query_safe('SELECT pg_advisory_unlock(1)');
+	ask($session, 'SELECT 1');
+	$holder->query_safe('SELECT pg_advisory_lock(1)');
+}
+
+# A worker shows the text of its leader's statement.
+$node->safe_psql('postgres', 'CREATE FUNCTION wait() RETURNS boolean LANGUAGE sql PARALLEL SAFE AS $$SELECT pg_advisory_lock_shared(1) IS NOT NULL$$;'
+	  . ' GRANT EXECUTE ON FUNCTION wait() TO regress_tenancy_app; ALTER FUNCTION pg_advisory_lock_shared(bigint) PARALLEL SAFE');
+ask($session, 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET enable_indexscan = off; SET enable_bitmapscan = off');
+$session->{stdin} .= "SET tenancy.session_token = '$token' \\; SELECT count(*) FROM note WHERE wait();\n";
+$session->{run}->pump_nb;
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE leader_pid = $pid AND wait_event = 'advisory'"), 'workers wait');
+is(traces($node->safe_psql('postgres', $activity)), '', 'running in workers');
+$holder->query_safe('SELECT pg_advisory_unlock_all()');
+ask($session, 'SELECT 1');
+
+$session->quit;
+$holder->quit;
+done_testing();
