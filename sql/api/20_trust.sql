@@ -77,13 +77,13 @@ BEGIN
 		IF k.problem IS NOT NULL THEN
 			RAISE EXCEPTION 'key % of the key set cannot be used', k.position
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = format('%s%s.', coalesce(format('Key "%s": ', left(k.jwk ->> 'kid', 255)), ''), k.problem),
+					DETAIL = coalesce('Key "' || left(k.jwk ->> 'kid', 255) || '": ', '') || k.problem || '.',
 					HINT = 'Take this key out of the set, or ask the issuer for a proper one.';
 		END IF;
 		IF coalesce(k.key_id, '') = ANY (ids) THEN
 			RAISE EXCEPTION 'two keys of the key set have the same id'
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = format('Key %s repeats %s.', k.position, coalesce(format('"kid": "%s"', k.key_id), 'a key without "kid"')),
+					DETAIL = format('Key %s repeats %s.', k.position, coalesce('"kid": "' || k.key_id || '"', 'a key without "kid"')),
 					HINT = 'Give every key an id of its own.';
 		END IF;
 		ids := ids || coalesce(k.key_id, '');
