@@ -171,6 +171,8 @@ stage_postgres() {
 	STAGE_BIN=$stage$TN_BINDIR
 	mkdir -p "$STAGE_BIN" "$stage$TN_PKGLIBDIR" "$stage$TN_SHAREDIR/extension"
 	cp -L "$TN_BINDIR"/* "$STAGE_BIN/"
+	# It would tell of directories that are not there, to whoever has the stage on the PATH.
+	rm -f "$STAGE_BIN/pg_config"
 	for f in "$TN_PKGLIBDIR"/*; do
 		case ${f##*/} in tenancy.so) ;; *) ln -s "$f" "$stage$TN_PKGLIBDIR/" ;; esac
 	done
@@ -190,7 +192,7 @@ build_and_stage() {
 	MINT=$TN_SRC/test/tools/mint
 	mkdir "$TN_SRC"
 	local f parts=()
-	for f in Makefile tenancy.control META.json src sql test expected; do
+	for f in Makefile tenancy.control META.json src sql test expected README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs; do
 		if [ -e "$TN_ROOT/$f" ]; then parts+=("$f"); fi
 	done
 	tar -C "$TN_ROOT" -cf - --exclude='*.o' --exclude='*.d' --exclude='*.so' "${parts[@]}" | tar -C "$TN_SRC" --no-same-owner -xf -

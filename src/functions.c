@@ -363,7 +363,8 @@ require_permission(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("action and resource type must not be null")));
+				 errmsg("action and resource type must not be null"),
+				 errhint("tenancy.resource_types lists what exists.")));
 	return tn_policy_require(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 							 text_to_cstring(PG_GETARG_TEXT_PP(1)));
 }
@@ -459,7 +460,8 @@ tenancy_create_org(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("name of the org must not be null")));
+				 errmsg("name of the org must not be null"),
+				 errhint("Pass the name that people know the org by.")));
 	org_id = tn_create_org(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	return uuid_datum(&org_id);

@@ -28,6 +28,7 @@
 
 #define TOKEN_SETTING "tenancy.session_token"
 #define ORG_SETTING "tenancy.org"
+#define CROSS_ORG_SETTING "tenancy.cross_org"
 
 char	   *tn_session_token = NULL;
 TnSettingValue *tn_session_token_value = NULL;
@@ -186,6 +187,9 @@ end_transaction_scope(XactEvent event, void *arg)
 		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 	if (tn_org_serial != 0)
 		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+	/* A reading of all orgs is not for the next client either. */
+	if (tn_cross_org)
+		SetConfigOption(CROSS_ORG_SETTING, "off", PGC_USERSET, PGC_S_SESSION);
 }
 
 /*
@@ -255,7 +259,7 @@ tn_settings_init(void)
 						  "The org to work in, by id or slug; counts only where the user is a member.",
 						  &tn_org, 0,
 						  check_org, assign_org, NULL);
-	DefineCustomBoolVariable("tenancy.cross_org",
+	DefineCustomBoolVariable(CROSS_ORG_SETTING,
 							 "Lets a superadmin read the rows of every org; no effect for anybody else.",
 							 NULL, &tn_cross_org, false,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE,

@@ -39,6 +39,10 @@ RETURNS uuid LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	role_id uuid;
 BEGIN
+	IF role IS NULL THEN
+		RAISE EXCEPTION 'role must not be null'
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'The built-in roles are admin, member and viewer.';
+	END IF;
 	SELECT r.id INTO role_id FROM tenancy.roles r WHERE r.org_id IS NULL AND r.name = role;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'role "%" does not exist', role
@@ -52,6 +56,10 @@ COMMENT ON FUNCTION tenancy.built_in_role(text) IS 'The id of a built-in role; r
 CREATE OR REPLACE FUNCTION tenancy.assert_action(action text, resource_type text)
 RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF action IS NULL OR resource_type IS NULL THEN
+		RAISE EXCEPTION 'action and resource type must not be null'
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'tenancy.resource_types lists what exists.';
+	END IF;
 	IF NOT EXISTS (SELECT FROM tenancy.resource_types t WHERE t.name = resource_type AND action = ANY (t.actions)) THEN
 		RAISE EXCEPTION 'resource type "%" with action "%" does not exist', resource_type, action
 			USING ERRCODE = 'undefined_object',

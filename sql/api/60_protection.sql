@@ -47,7 +47,7 @@ AS $$
 			 AS test (policy, permissive, expr)
 $$;
 COMMENT ON FUNCTION tenancy.protection_policies(name, text) IS
-	'internal: the eight policies of a protected table';
+	'Internal: the eight policies of a protected table.';
 
 -- Read from the policies alone: the column through the dependency, which follows a rename, and
 -- the type through the expression. The commonest answer wins, so one altered policy is repaired
@@ -76,7 +76,7 @@ AS $$
 			   AND pol.polname IN (SELECT policy FROM tenancy.protection_policies('', '')))
 $$;
 COMMENT ON FUNCTION tenancy.protection_of(regclass) IS
-	'internal: the org column and resource type a table is protected with; NULLs when it is not';
+	'Internal: the org column and resource type a table is protected with; NULLs when it is not.';
 
 -- Row security is not inherited when a partition is addressed by its own name, so protection is a
 -- matter of every member. The root comes first: what it passes on, its partitions then have.
@@ -93,7 +93,7 @@ AS $$
 	 ORDER BY member.level, member.relid::oid
 $$;
 COMMENT ON FUNCTION tenancy.protection_members(regclass) IS
-	'internal: a table and all its partitions, parents first';
+	'Internal: a table and all its partitions, parents first.';
 
 -- ---------------------------------------------------------------------------------------------
 -- What a table lacks, as statements
@@ -126,7 +126,7 @@ AS $$
 	 ORDER BY want.policy
 $$;
 COMMENT ON FUNCTION tenancy.protection_policy_statements(regclass, name, text) IS
-	'internal: the statements that give one table the policies it lacks';
+	'Internal: the statements that give one table the policies it lacks.';
 
 -- What partitions get through their parent. The index is on the org column alone: it serves every
 -- access path's org test and stays small; one that continues with the table's own order is the
@@ -164,7 +164,7 @@ AS $$
 						  AND am.amname = 'btree' AND att.attname = p_column)
 $$;
 COMMENT ON FUNCTION tenancy.protection_column_statements(regclass, name) IS
-	'internal: the statements that make the org column mandatory, referenced and indexed';
+	'Internal: the statements that make the org column mandatory, referenced and indexed.';
 
 CREATE OR REPLACE FUNCTION tenancy.protection_row_statements(p_member regclass, p_column name, p_type text)
 RETURNS SETOF text
@@ -189,7 +189,7 @@ AS $$
 	  FROM pg_class AS c WHERE c.oid = p_member AND NOT c.relforcerowsecurity
 $$;
 COMMENT ON FUNCTION tenancy.protection_row_statements(regclass, name, text) IS
-	'internal: the statements that give one table, partition or not, its default, policies and row security';
+	'Internal: the statements that give one table, partition or not, its default, policies and row security.';
 
 CREATE OR REPLACE FUNCTION tenancy.protection_statements(p_target regclass, p_column name, p_type text)
 RETURNS SETOF text
@@ -203,7 +203,7 @@ AS $$
 	  FROM tenancy.protection_members(p_target) AS member
 $$;
 COMMENT ON FUNCTION tenancy.protection_statements(regclass, name, text) IS
-	'internal: every statement a table and its partitions need to be protected; none when they are';
+	'Internal: every statement a table and its partitions need to be protected; none when they are.';
 
 -- ---------------------------------------------------------------------------------------------
 -- What cannot be protected
@@ -221,7 +221,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_refuse(regclass, text, text, text) IS
-	'internal: raises the error all refusals share';
+	'Internal: raises the error all refusals share.';
 
 -- Objects below 16384 (FirstNormalObjectId) were made by initdb, whatever schema they are in.
 CREATE OR REPLACE FUNCTION tenancy.protection_obstacle(p_target regclass, OUT detail text, OUT hint text)
@@ -266,7 +266,7 @@ AS $$
 	 LIMIT 1
 $$;
 COMMENT ON FUNCTION tenancy.protection_obstacle(regclass) IS
-	'internal: why a relation is of a kind that cannot be protected; NULLs when it can be';
+	'Internal: why a relation is of a kind that cannot be protected; NULLs when it can be.';
 
 -- A permissive policy of someone else would be OR-ed with ours wherever the wall is not (Citus
 -- shards), and tells of a design that has to be settled first. Restrictive ones only narrow.
@@ -312,7 +312,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_member(regclass) IS
-	'internal: refuses one table, partition or not, that cannot be protected';
+	'Internal: refuses one table, partition or not, that cannot be protected.';
 
 -- Plain inheritance passes on neither policies nor keys nor indexes, and reads through the parent
 -- apply the parent's policies alone: there is no protection of it that is easy to reason about.
@@ -352,7 +352,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_family(regclass) IS
-	'internal: refuses a table whose parents or children would stay open';
+	'Internal: refuses a table whose parents or children would stay open.';
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check_column(p_target regclass, p_column name)
 RETURNS void
@@ -383,7 +383,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_column(regclass, name) IS
-	'internal: refuses a column that cannot hold the org; one that does not exist is fine';
+	'Internal: refuses a column that cannot hold the org; one that does not exist is fine.';
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check_exists(p_target regclass)
 RETURNS void
@@ -403,7 +403,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_exists(regclass) IS
-	'internal: refuses a null or dangling regclass';
+	'Internal: refuses a null or dangling regclass.';
 
 CREATE OR REPLACE FUNCTION tenancy.protection_check(p_target regclass, p_column name)
 RETURNS void
@@ -427,7 +427,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check(regclass, name) IS
-	'internal: refuses, with the reason, whatever protect() cannot protect';
+	'Internal: refuses, with the reason, whatever protect() cannot protect.';
 
 -- ---------------------------------------------------------------------------------------------
 -- What the caller's arguments mean
@@ -471,7 +471,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_resource_type(regclass, text, name) IS
-	'internal: the resource type protect() is to use, refused when the table has another one already';
+	'Internal: the resource type protect() is to use, refused when the table has another one already.';
 
 -- Nobody but the extension's owner reads its tables, and the caller may be another: hence the two
 -- definers here. They answer an administrator alone.
@@ -499,7 +499,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_org(text) IS
-	'internal: the id of the org named by slug or uuid; NULL for NULL';
+	'Internal: the id of the org named by slug or uuid; NULL for NULL.';
 
 -- A shipped type governs tenancy's own functions: on a table of that type, whoever may write its
 -- rows might also invite members, or the other way round. An existing type is left as it is, since
@@ -526,7 +526,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_use_type(text) IS
-	'internal: makes sure a resource type exists and may be a table''s';
+	'Internal: makes sure a resource type exists and may be a table''s.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Changing the table
@@ -550,7 +550,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_lock(regclass) IS
-	'internal: locks a table and its partitions against everyone';
+	'Internal: locks a table and its partitions against everyone.';
 
 -- Giving rows their org is a change of the schema, like adding the column with a default, which
 -- fires no trigger either: an updated_at is not moved, an append-only guard is not tripped.
@@ -582,7 +582,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_fill_nulls(regclass, name, uuid) IS
-	'internal: gives an org to the rows that have none, without firing triggers';
+	'Internal: gives an org to the rows that have none, without firing triggers.';
 
 -- A new column gets the existing rows' org as a constant default, which PostgreSQL stores once
 -- and not in each row.
@@ -620,7 +620,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_fill_org(regclass, name, uuid) IS
-	'internal: adds the org column if it is missing and gives every row an org, or refuses';
+	'Internal: adds the org column if it is missing and gives every row an org, or refuses.';
 
 -- Under FORCE the owner would see, and validate, only the rows of the org in force. The lock
 -- keeps everyone else out until protection_row_statements() has forced it again.
@@ -656,7 +656,7 @@ EXCEPTION WHEN foreign_key_violation THEN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_apply(regclass, name, text, uuid) IS
-	'internal: makes a locked and checked table protected';
+	'Internal: makes a locked and checked table protected.';
 
 -- ---------------------------------------------------------------------------------------------
 -- The interface
@@ -690,7 +690,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protect(regclass, text, name, text) IS
-	'makes a table and its partitions tenant-owned, or repairs what is missing: org column, foreign key, index, row security and policies';
+	'Makes a table and its partitions tenant-owned, or repairs what is missing: org column, foreign key, index, row security and policies.';
 
 -- A partition of a protected table stays protected: by its own name it would be open to all orgs.
 CREATE OR REPLACE FUNCTION tenancy.protection_check_removal(p_target regclass)
@@ -725,7 +725,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_check_removal(regclass) IS
-	'internal: refuses, with the reason, what unprotect() cannot unprotect';
+	'Internal: refuses, with the reason, what unprotect() cannot unprotect.';
 
 -- Row security stays on where others' policies remain: without it they would be void.
 CREATE OR REPLACE FUNCTION tenancy.protection_removal_statements(p_target regclass)
@@ -746,7 +746,7 @@ AS $$
 	  FROM policy GROUP BY policy.member HAVING bool_and(policy.ours)
 $$;
 COMMENT ON FUNCTION tenancy.protection_removal_statements(regclass) IS
-	'internal: the statements that end the protection of a table and its partitions; none when there is none';
+	'Internal: the statements that end the protection of a table and its partitions; none when there is none.';
 
 -- The column stays as it is, its default with it: rows written afterwards still land in the
 -- writer's org, and protecting the table again, as another resource type say, finds no gap.
@@ -775,7 +775,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.unprotect(regclass) IS
-	'ends the protection of a table and its partitions; keeps the org column, its data, default, foreign key and index, and the resource type';
+	'Ends the protection of a table and its partitions; keeps the org column, its data, default, foreign key and index, and the resource type.';
 
 -- A definer only because it calls internal functions: it reads nothing that the catalogs do not
 -- show everyone.
@@ -789,6 +789,10 @@ AS $$
 	SELECT n.nspname, c.relname, p.org_column, p.resource_type, c.relispartition,
 		   c.relrowsecurity AND c.relforcerowsecurity
 		   AND p.org_column IS NOT NULL AND p.resource_type IS NOT NULL
+		   AND NOT EXISTS (SELECT
+							 FROM pg_policy AS pol
+							WHERE pol.polrelid = c.oid AND pol.polpermissive
+							  AND pol.polname NOT IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o))
 		   AND NOT EXISTS (SELECT tenancy.protection_policy_statements(c.oid, p.org_column, p.resource_type))
 	  FROM pg_class AS c
 	  JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -798,10 +802,10 @@ AS $$
 					  WHERE pol.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o))
 $$;
 COMMENT ON FUNCTION tenancy.protection_list() IS
-	'internal: the rows of the view protected_tables';
+	'Internal: the rows of the view protected_tables.';
 
 CREATE OR REPLACE VIEW tenancy.protected_tables AS
 	SELECT schema_name, table_name, org_column, resource_type, is_partition, complete
 	  FROM tenancy.protection_list();
 COMMENT ON VIEW tenancy.protected_tables IS
-	'the tables that are tenant-owned, as their policies say; complete is false where a policy or row security is missing or altered: protect() repairs it';
+	'The tables that are tenant-owned, as their policies say; complete is false where a policy or row security is missing or altered, which protect() repairs, or where a permissive policy of somebody else widens who may.';
