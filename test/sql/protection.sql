@@ -325,6 +325,14 @@ SET search_path = shop;
 DROP TABLE pg_temp.resource_types, pg_temp.pg_policy;
 SELECT table_name, complete FROM listed WHERE table_name = 'planted';
 
+\echo == a permissive policy that somebody adds later shows up: it widens who may, though not beyond the org
+CREATE POLICY everybody ON shop.planted FOR UPDATE USING (true);
+SELECT table_name, complete FROM listed WHERE table_name = 'planted';
+SELECT refusal($$SELECT tenancy.protect('shop.planted')$$);
+DROP POLICY everybody ON shop.planted;
+CREATE POLICY nobody ON shop.planted AS RESTRICTIVE FOR UPDATE USING (false);
+SELECT table_name, complete FROM listed WHERE table_name = 'planted';
+
 \echo == what cannot be protected
 CREATE TABLE base (id int, other_id int);
 CREATE VIEW a_view AS SELECT * FROM base;
