@@ -113,4 +113,7 @@ CREATE TABLE tenancy.invitations (
 CREATE UNIQUE INDEX invitations_pending ON tenancy.invitations (pg_catalog.lower(email), org_id)
 	WHERE accepted_at IS NULL AND revoked_at IS NULL;
 CREATE INDEX invitations_org_id ON tenancy.invitations (org_id);
+CREATE INDEX invitations_role_id ON tenancy.invitations (role_id);
+CREATE INDEX invitations_invited_by ON tenancy.invitations (invited_by);
+CREATE INDEX invitations_accepted_by ON tenancy.invitations (accepted_by);
 COMMENT ON TABLE tenancy.invitations IS 'Who is invited to which org; the secret is stored as its SHA-256. provision_user() accepts what is pending for the verified email.';
