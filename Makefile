@@ -29,6 +29,7 @@ OBJS = \
 	src/verification.o \
 	src/session.o \
 	src/policy.o \
+	src/statement.o \
 	src/cursors.o \
 	src/onboarding.o \
 	src/functions.o \

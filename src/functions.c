@@ -29,6 +29,7 @@
 #include "policy.h"
 #include "session.h"
 #include "settings.h"
+#include "statement.h"
 
 #define TENANCY_FUNCTION(name) \
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
@@ -205,6 +206,7 @@ tenancy_current_org(PG_FUNCTION_ARGS)
 {
 	const TnSession *session = tn_session_trusted();
 
+	tn_statement_check_identity(fcinfo->flinfo, session);
 	if (session->status != TN_STATUS_ACTIVE)
 		PG_RETURN_NULL();
 	return uuid_datum(&session->org_id);
@@ -298,7 +300,13 @@ TENANCY_FUNCTION(tenancy_cross_org_active);
 Datum
 tenancy_cross_org_active(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(tn_cross_org && tn_session_trusted()->is_superadmin);
+	const TnSession *session;
+
+	if (!tn_cross_org)
+		PG_RETURN_BOOL(false);
+	session = tn_session_trusted();
+	tn_statement_check_identity(fcinfo->flinfo, session);
+	PG_RETURN_BOOL(session->is_superadmin);
 }
 
 /*
@@ -348,6 +356,7 @@ tenancy_current_org_if(PG_FUNCTION_ARGS)
 {
 	const TnSession *session = tn_session_trusted();
 
+	tn_statement_check_identity(fcinfo->flinfo, session);
 	if (!tn_policy_allows(session, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						  text_to_cstring(PG_GETARG_TEXT_PP(1))))
 		PG_RETURN_NULL();
@@ -381,7 +390,10 @@ TENANCY_FUNCTION(tenancy_require_org);
 Datum
 tenancy_require_org(PG_FUNCTION_ARGS)
 {
-	return uuid_datum(&require_permission(fcinfo)->org_id);
+	const TnSession *session = require_permission(fcinfo);
+
+	tn_statement_check_identity(fcinfo->flinfo, session);
+	return uuid_datum(&session->org_id);
 }
 
 TENANCY_FUNCTION(tenancy_my_permissions);

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *	  A statement works under one identity.
+ *
+ * The planner takes it that a STABLE function answers the same throughout a
+ * statement.  It checks the permission once, in a One-Time Filter, and then
+ * compares each row with the org alone.  But a statement can change the
+ * identity while it runs:
+ *
+ *		DELETE FROM t WHERE set_config('tenancy.org', 'other', true) <> ''
+ *
+ * would have been permitted in one org and deleted rows of another, where the
+ * same user may only read.  So the first policy that a query evaluates settles
+ * the identity for all of its policies.
+ *
+ * A query is known by its executor's memory context, in which the functions of
+ * its policies are set up too.  Only calls that come from a stored expression
+ * count, a policy or a default: PL/pgSQL sets up what a function's own text
+ * says once a transaction, and that may well ask under several identities.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "lib/ilist.h"
+#include "nodes/primnodes.h"
+#include "utils/memutils.h"
+
+#include "statement.h"
+
+/*
+ * What a query has settled.  Lives in the query's own memory and leaves the
+ * list when that goes.
+ */
+typedef struct Settled
+{
+	dlist_node	node;
+	MemoryContext query_context;
+	uint64		version;		/* of the session, when it was compared last */
+	TnStatus	status;
+	pg_uuid_t	user_id;
+	pg_uuid_t	org_id;
+	MemoryContextCallback callback;
+} Settled;
+
+static dlist_head all_settled = DLIST_STATIC_INIT(all_settled);
+
+static void
+forget(void *arg)
+{
+	dlist_delete(&((Settled *) arg)->node);
+}
+
+static Settled *
+find(MemoryContext query_context)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &all_settled)
+	{
+		Settled    *settled = dlist_container(Settled, node, iter.cur);
+
+		if (settled->query_context == query_context)
+			return settled;
+	}
+	return NULL;
+}
+
+static Settled *
+settle(MemoryContext query_context, const TnSession *session)
+{
+	Settled    *settled = MemoryContextAllocZero(query_context, sizeof(Settled));
+
+	settled->query_context = query_context;
+	settled->version = session->version;
+	settled->status = session->status;
+	settled->user_id = session->user_id;
+	settled->org_id = session->org_id;
+	settled->callback.func = forget;
+	settled->callback.arg = settled;
+	MemoryContextRegisterResetCallback(query_context, &settled->callback);
+	dlist_push_head(&all_settled, &settled->node);
+	return settled;
+}
+
+/*
+ * Called by each function that policies call, with the session that it is
+ * about to answer for.  Raises an error if the same query was answered for
+ * another one before.
+ */
+void
+tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
+{
+	Settled    *settled = function->fn_extra;
+
+	if (settled == NULL)
+	{
+		/* Expressions that were parsed here have a location. */
+		if (function->fn_expr == NULL || !IsA(function->fn_expr, FuncExpr) ||
+			((FuncExpr *) function->fn_expr)->location >= 0)
+			return;
+		settled = find(function->fn_mcxt);
+		if (settled == NULL)
+			settled = settle(function->fn_mcxt, session);
+		function->fn_extra = settled;
+	}
+
+	if (settled->version == session->version)
+		return;
+	if (settled->status != session->status ||
+		memcmp(&settled->user_id, &session->user_id, sizeof(pg_uuid_t)) != 0 ||
+		memcmp(&settled->org_id, &session->org_id, sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("identity was changed by a statement that depends on it"),
+				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
+				 errhint("Set the token or the org in a statement of its own.")));
+	settled->version = session->version;
+}
+
+/*
+ * Has a policy been evaluated for the query that has this executor's memory?
+ */
+bool
+tn_statement_has_identity(MemoryContext query_context)
+{
+	return find(query_context) != NULL;
+}
