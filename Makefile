@@ -31,6 +31,7 @@ OBJS = \
 	src/policy.o \
 	src/statement.o \
 	src/cursors.o \
+	src/explain.o \
 	src/onboarding.o \
 	src/functions.o \
 	src/tenancy.o

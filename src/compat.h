@@ -108,6 +108,18 @@ tn_find_setting(const char *name)
 #define TN_MAY_RUN_AGAIN (!execute_once)
 #endif
 
+/*
+ * What EXPLAIN ANALYZE shows as "Heap Blocks" of a bitmap scan; 18 moved it
+ * into a struct (5a1e6df3b).
+ */
+#if PG_VERSION_NUM >= 180000
+#define tn_clear_heap_blocks(state) \
+	((state)->stats.exact_pages = (state)->stats.lossy_pages = 0)
+#else
+#define tn_clear_heap_blocks(state) \
+	((state)->exact_pages = (state)->lossy_pages = 0)
+#endif
+
 #endif							/* FRONTEND */
 
 #endif							/* TN_COMPAT_H */

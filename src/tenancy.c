@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "cursors.h"
+#include "explain.h"
 #include "redaction.h"
 #include "settings.h"
 
@@ -24,4 +25,5 @@ _PG_init(void)
 	tn_catalog_init();
 	tn_settings_init();
 	tn_cursors_init();
+	tn_explain_init();
 }

@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  EXPLAIN ANALYZE does not count rows that one may not see.
+ *
+ * A condition that cannot leak, such as equality of text, may be tested before
+ * the policy, by an index say.  The rows that the policy then takes out show
+ * up as "Rows Removed by Filter", which answers whether another org has a row
+ * with that value.  For whoever a policy applies to, the scans of tables with
+ * row security count only the rows that they return.  That goes for
+ * auto_explain too, whose messages a client can ask to be sent.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/rel.h"
+
+#include "explain.h"
+#include "statement.h"
+
+static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
+
+static bool
+hide_counts(PlanState *state, void *arg)
+{
+	Instrumentation *counts = state->instrument;
+	Relation	rel;
+
+	switch (counts == NULL ? T_Invalid : nodeTag(state))
+	{
+			/* They count index entries; which table's is not at hand. */
+		case T_BitmapIndexScanState:
+		case T_BitmapAndState:
+		case T_BitmapOrState:
+			counts->tuplecount = counts->ntuples = 0;
+			break;
+
+		case T_SeqScanState:
+		case T_SampleScanState:
+		case T_IndexScanState:
+		case T_IndexOnlyScanState:
+		case T_BitmapHeapScanState:
+		case T_TidScanState:
+		case T_TidRangeScanState:
+		case T_ForeignScanState:
+		case T_CustomScanState:
+			rel = ((ScanState *) state)->ss_currentRelation;
+			if (rel != NULL && rel->rd_rel->relrowsecurity)
+			{
+				counts->nfiltered1 = counts->nfiltered2 = counts->ntuples2 = 0;
+				if (IsA(state, BitmapHeapScanState))
+					tn_clear_heap_blocks((BitmapHeapScanState *) state);
+			}
+			break;
+
+		default:
+			break;
+	}
+	return planstate_tree_walker(state, hide_counts, arg);
+}
+
+static void
+finish_query(QueryDesc *query)
+{
+	if (next_ExecutorFinish)
+		next_ExecutorFinish(query);
+	else
+		standard_ExecutorFinish(query);
+
+	if (query->instrument_options != 0 && query->planstate != NULL &&
+		tn_statement_has_identity(query->estate->es_query_cxt))
+		(void) hide_counts(query->planstate, NULL);
+}
+
+/*
+ * Installs the hook.  Called once, from _PG_init.
+ */
+void
+tn_explain_init(void)
+{
+	next_ExecutorFinish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_query;
+}
