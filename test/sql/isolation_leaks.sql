@@ -1,0 +1,278 @@
+-- What cannot be read can be told in other ways: by a function that reports its arguments, an expression that fails, a message,
+-- a count in EXPLAIN, a statistic, an object that stands in for another, or an identity that changes half-way. Every row of B
+-- contains SECRET-B: it stands in statements, and in results only under a heading that begins with KNOWN.
+\getenv dir PG_ABS_SRCDIR
+\set fixture :dir '/data/two_orgs.sql'
+\set drop :dir '/data/two_orgs_drop.sql'
+\set ECHO none
+\i :fixture
+\set ECHO all
+\pset format unaligned
+\pset tuples_only on
+\set SHOW_CONTEXT never
+
+-- What the application could make itself in a schema of its own: functions as cheap as they can be, and that report.
+CREATE SCHEMA iso_app AUTHORIZATION regress_tenancy_app;
+-- Indexes on expressions, as a DBA makes for an application. B has n = 0 in all its rows.
+CREATE FUNCTION iso.shout(text) RETURNS text LANGUAGE plpgsql IMMUTABLE COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN upper($1); END $$;
+SET client_min_messages = error;
+CREATE INDEX note_shout ON iso.note (iso.shout(body));
+SET client_min_messages = warning;
+CREATE INDEX note_length ON iso.note (length(body));
+CREATE INDEX note_body ON iso.note (body);
+INSERT INTO iso.item (id, body, org_id) SELECT i, 'a-' || i, :a FROM generate_series(1000, 2999) i;
+INSERT INTO iso.item (id, body, org_id) SELECT i, 'SECRET-B-' || i % 100, :b FROM generate_series(1000, 2999) i;
+CREATE INDEX item_body ON iso.item (body);
+ANALYZE iso.note, iso.item;
+UPDATE iso.b_before SET rows = iso.b_rows();
+
+\c - regress_tenancy_app
+SET search_path = iso_app, public;
+CREATE FUNCTION leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN true; END $$;
+CREATE FUNCTION leak_steady(text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN $1; END $$;
+CREATE FUNCTION leak_eq(text, text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: % and %', $1, $2; RETURN true; END $$;
+CREATE OPERATOR <~~> (LEFTARG = text, RIGHTARG = text, FUNCTION = leak_eq, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES);
+\echo -- nobody but a superuser may call a function leakproof
+CREATE FUNCTION quiet(text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true';
+ALTER FUNCTION leak(text) LEAKPROOF;
+SET tenancy.session_token = :'admin_a';
+
+\echo == a function that reports what it gets
+SELECT id FROM iso.note WHERE leak(body) ORDER BY id;
+SELECT id FROM iso.note WHERE leak_steady(body) <> '' AND id > 1 ORDER BY id;
+SELECT id FROM iso.note WHERE leak(body) AND org_id = :b;
+SELECT id FROM iso.note WHERE body <~~> 'x' AND id = 1;
+SELECT leak(body) FROM iso.note WHERE id IN (1, 101);
+SELECT count(*) FROM iso.note GROUP BY leak_steady(body) HAVING leak(max(body));
+SELECT id FROM iso.note ORDER BY leak_steady(body) LIMIT 1;
+SELECT n.id FROM iso.note n JOIN iso.line l ON leak(n.body || ' with ' || l.body) WHERE n.id <> 2;
+SELECT n.id FROM iso.note n LEFT JOIN iso.line l ON n.body <~~> l.body WHERE n.id = 1;
+SELECT id FROM (SELECT * FROM iso.note OFFSET 0) q WHERE leak(body);
+SELECT id FROM iso.event WHERE leak(body);
+SELECT id FROM iso.event_1 WHERE leak(body);
+SELECT id FROM iso.note TABLESAMPLE SYSTEM (100) WHERE leak(body) AND id <> 3;
+SELECT id FROM iso.note WHERE ctid = '(0,2)' AND leak(body);
+SELECT id FROM iso.note WHERE leak(note::text) AND id = 1;
+SELECT CASE WHEN leak(body) THEN 1 END FROM iso.note WHERE id = 3;
+SELECT count(*) FILTER (WHERE leak(body)) FROM iso.note;
+WITH c AS (SELECT * FROM iso.note) SELECT id FROM c WHERE leak(body) AND id < 3;
+SELECT (SELECT count(*) FROM iso.note n WHERE leak(n.body) AND n.id = x) FROM generate_series(101, 101) x;
+BEGIN;
+UPDATE iso.note SET n = 7 WHERE leak(body) AND id <> 3 RETURNING id;
+DELETE FROM iso.event WHERE leak(body) RETURNING id;
+MERGE INTO iso.item t USING (VALUES (1), (7)) s (id) ON t.id = s.id AND leak(t.body) WHEN MATCHED THEN UPDATE SET body = 'x';
+ROLLBACK;
+INSERT INTO iso.note (id, body) VALUES (101, 'x') ON CONFLICT (id) DO UPDATE SET n = 7 WHERE leak(iso.note.body);
+COPY (SELECT id FROM iso.note WHERE leak(body) AND id > 2) TO STDOUT;
+
+\echo == expressions that fail
+SELECT count(*) FROM iso.note WHERE substring(body FROM 3)::int > 0;
+SELECT count(*) FROM iso.note WHERE 1 / n > 5;
+SELECT id FROM iso.note ORDER BY 1 / n, id;
+SELECT id FROM iso.note ORDER BY substring(body FROM 3)::int DESC;
+SELECT sum(1 / n) FROM iso.note;
+SELECT id FROM iso.note WHERE CASE WHEN body LIKE 'SECRET%' THEN 1 / (n - n) ELSE 1 END = 1 ORDER BY id;
+SELECT count(*) FROM iso.event WHERE substring(body FROM 3)::int > 0;
+SELECT count(*) FROM iso.item i JOIN iso.note n ON substring(i.body FROM 3)::int = n.id;
+SELECT count(*) FROM iso.note WHERE id = 101 AND 1 / (id - 101) > 0;
+\echo -- and their messages are about rows of A
+SELECT count(*) FROM iso.note WHERE body::int > 0;
+
+\echo == LIKE and regular expressions
+SELECT count(*) FROM iso.note WHERE body LIKE 'SECRET%';
+SELECT count(*) FROM iso.note WHERE body ~ '^SECRET' OR body SIMILAR TO '%B%' OR body ILIKE '%secret%';
+SELECT regexp_matches(body, 'SECRET.*') FROM iso.note;
+
+\echo == indexes on expressions
+SET enable_seqscan = off;
+SELECT iso.plan('SELECT id FROM iso.note WHERE iso.shout(body) = ''SECRET-B-101''');
+SELECT id FROM iso.note WHERE iso.shout(body) = 'SECRET-B-101';
+SELECT id FROM iso.note WHERE iso.shout(body) = 'A-1';
+SELECT id FROM iso.note ORDER BY iso.shout(body) LIMIT 1;
+SELECT id FROM iso.note WHERE length(body) = 12;
+SELECT max(length(body)) FROM iso.note;
+RESET enable_seqscan;
+\echo -- an index that a leakproof condition may use first leaves the row to the policy
+SELECT id FROM iso.note WHERE body = 'SECRET-B-101' AND leak(body);
+SELECT max(body), min(body) FROM iso.note;
+
+\echo == EXPLAIN
+\c - regress_tenancy_app
+SET tenancy.session_token = :'admin_a';
+\echo -- the first statement of a connection that has not loaded the library yet
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE id = 101;
+\echo -- whatever the plan, no count differs between a value that another org has and one that nobody has
+CREATE FUNCTION pg_temp.analyzed(value text, options text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	result text = '';
+BEGIN
+	FOR line IN EXECUTE format('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, %s) SELECT FROM iso.item WHERE body = %L', options, value) LOOP
+		result = result || replace(line, value, '?') || E'\n';
+	END LOOP;
+	RETURN result;
+END
+$$;
+CREATE FUNCTION pg_temp.compared(options text) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN pg_temp.analyzed('SECRET-B-7', options) = pg_temp.analyzed('SECRET-X-7', options) THEN 'no difference' ELSE
+		pg_temp.analyzed('SECRET-B-7', options) || pg_temp.analyzed('SECRET-X-7', options) END
+$$;
+SET enable_bitmapscan = off;
+SELECT pg_temp.analyzed('SECRET-B-7', 'FORMAT text');
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SELECT pg_temp.analyzed('SECRET-B-7', 'FORMAT text');
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SET enable_seqscan = off;
+RESET enable_bitmapscan;
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SELECT iso.plan('SELECT FROM iso.item WHERE body = ''SECRET-B-7'' OR body = ''SECRET-B-8''', 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
+RESET enable_seqscan;
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
+SELECT iso.plan(q, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF') FROM (VALUES ('SELECT FROM iso.event'), ('SELECT FROM iso.event_1 WHERE id = 51'), ('SELECT FROM iso.note WHERE ctid = ''(0,2)''')) v (q);
+PREPARE e AS SELECT FROM iso.note WHERE id = 101;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE e;
+BEGIN;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) UPDATE iso.note SET n = n WHERE id = 101;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) DELETE FROM iso.event_1;
+ROLLBACK;
+\echo -- rows of A that a condition of its own takes out are not counted either; those of a table without row security are
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.people WHERE name = 'root';
+\echo -- who is not held to the policies sees all counts
+\c - :dba
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
+\echo == statistics
+\c - regress_tenancy_app
+SET tenancy.session_token = :'admin_a';
+SELECT count(*) FROM pg_stats WHERE schemaname = 'iso' AND tablename IN ('note', 'item', 'line', 'event', 'event_1', 'event_2');
+SELECT iso.attempt(s) FROM unnest('{SELECT FROM pg_statistic,SELECT FROM pg_statistic_ext_data}'::text[]) s;
+SELECT count(*) FROM pg_stats_ext WHERE schemaname = 'iso';
+SELECT count(*) FROM pg_policies WHERE schemaname = 'iso' AND (qual LIKE '%0b00%' OR with_check LIKE '%0b00%');
+\echo -- KNOWN: how big a table is with the rows of all orgs is public, as it is in every PostgreSQL database
+SELECT reltuples FROM pg_class WHERE oid = 'iso.item'::regclass;
+
+\echo == sequences
+\c - :dba
+CREATE TABLE iso.numbered (id integer GENERATED ALWAYS AS IDENTITY, org_id uuid NOT NULL, number integer, body text, PRIMARY KEY (org_id, number));
+SELECT tenancy.protect('iso.numbered', 'iso_numbered');
+GRANT SELECT, INSERT ON iso.numbered TO regress_tenancy_app;
+\c - regress_tenancy_app
+SET tenancy.session_token = :'admin_b';
+INSERT INTO iso.numbered (number, body) VALUES (1, 'SECRET-B'), (2, 'SECRET-B');
+SET tenancy.session_token = :'admin_a';
+SELECT iso.attempt(s) FROM unnest('{SELECT last_value FROM iso.numbered_id_seq,SELECT nextval(''iso.numbered_id_seq''),SELECT setval(''iso.numbered_id_seq'' COMMA 1)}'::text[]) x (r), replace(r, ' COMMA', ',') s;
+\echo -- KNOWN: gaps in numbers from a sequence tell how many rows others made in between; a number that each org counts itself does not
+INSERT INTO iso.numbered (number, body) VALUES (1, 'a') RETURNING id, number;
+
+\echo == objects that stand in for others
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SET tenancy.session_token = :'admin_a';
+CREATE FUNCTION iso_app.yes(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR iso_app.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = iso_app.yes);
+CREATE FUNCTION iso_app.current_org() RETURNS uuid LANGUAGE sql AS $$ SELECT '0b000000-0000-4000-8000-000000000000'::uuid $$;
+CREATE FUNCTION iso_app.current_org_if(text, text) RETURNS uuid LANGUAGE sql AS $$ SELECT '0b000000-0000-4000-8000-000000000000'::uuid $$;
+CREATE FUNCTION iso_app.cross_org_active() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION iso_app.uuid_eq(uuid, uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION iso_app.is_administrator() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION pg_temp.current_org() RETURNS uuid LANGUAGE sql AS $$ SELECT '0b000000-0000-4000-8000-000000000000'::uuid $$;
+CREATE TEMPORARY TABLE orgs (id uuid, slug text);
+CREATE TEMPORARY TABLE memberships (user_id uuid, org_id uuid);
+CREATE TEMPORARY TABLE superadmins (user_id uuid);
+CREATE TEMPORARY TABLE resource_types (name text, actions text[]);
+CREATE TEMPORARY TABLE role_permissions (role_id uuid, resource_type text, action text);
+SELECT p, set_config('search_path', p, false) <> '', iso.seen('SELECT body FROM iso.note'), iso.attempt('SELECT FROM iso.note WHERE org_id OPERATOR(iso_app.=) ''0b000000-0000-4000-8000-000000000000'''),
+	iso.attempt($$UPDATE iso.note SET org_id = '0b000000-0000-4000-8000-000000000000'$$), iso.attempt($$INSERT INTO iso.note (id, body, org_id) VALUES (60, 'x', iso_app.current_org())$$),
+	iso.attempt('SELECT tenancy.assert_administrator(''do anything'')'), iso.attempt('SELECT tenancy.grant_permission(''viewer'', ''delete'', ''iso_note'')')
+FROM unnest('{"iso_app, pg_catalog, public","pg_temp, iso_app, pg_catalog","iso_app, tenancy, pg_temp",""}'::text[]) p;
+SET search_path = iso_app, pg_catalog;
+\echo -- what the default fills in is the real one
+BEGIN;
+INSERT INTO iso.note (id, body) VALUES (60, 'x') RETURNING org_id OPERATOR(pg_catalog.=) tenancy.current_org();
+ROLLBACK;
+\echo -- a temporary table of that name is another table
+CREATE TEMPORARY TABLE note (id int, body text);
+SET search_path = public;
+SELECT count(*) FROM note;
+SELECT count(*) FROM iso.note;
+
+\echo == an identity that changes within a statement
+\echo -- "both" is admin in A and viewer in B; "roleless" is admin in A and may do nothing in B
+SET search_path = public;
+SET tenancy.session_token = :'both';
+SET tenancy.org = 'iso-a';
+SELECT iso.attempt(s) FROM unnest(ARRAY[
+	$$DELETE FROM iso.line WHERE set_config('tenancy.org', 'iso-b', true) <> ''$$,
+	$$DELETE FROM iso.line WHERE set_config('tenancy.org', 'iso-b', true) <> '' RETURNING body$$,
+	$$DELETE FROM iso.line RETURNING set_config('tenancy.org', 'iso-b', true)$$,
+	$$DELETE FROM iso.event WHERE set_config('tenancy.org', 'iso-b', true) <> ''$$,
+	$$UPDATE iso.line SET body = set_config('tenancy.org', 'iso-b', true)$$,
+	$$DELETE FROM iso.line l USING (SELECT i.id FROM iso.item i WHERE set_config('tenancy.org', CASE i.id WHEN 2 THEN 'iso-b' ELSE 'iso-a' END, true) <> '' OFFSET 0) i WHERE l.id <> i.id$$,
+	$$WITH s AS MATERIALIZED (SELECT set_config('tenancy.org', 'iso-b', true)) DELETE FROM iso.line USING s$$,
+	$$INSERT INTO iso.note (id, body, org_id) SELECT 70 + id, set_config('tenancy.org', 'iso-b', true), '0b000000-0000-4000-8000-000000000000' FROM iso.line$$,
+	$$SELECT FROM iso.line, LATERAL (SELECT tenancy.switch_org('iso-b') WHERE line.id > 0) s$$]) s;
+SET tenancy.session_token = :'roleless';
+SELECT iso.attempt(s) FROM unnest(ARRAY[
+	$$SELECT FROM iso.note WHERE set_config('tenancy.org', 'iso-b', true) <> ''$$,
+	$$SELECT set_config('tenancy.org', 'iso-b', true) FROM iso.note$$,
+	format('SELECT FROM iso.note WHERE (tenancy.begin_session(%L)).status <> ''''', :'admin_b')]) s;
+\echo -- but a function may change it between its own statements, or for one of them
+CREATE FUNCTION pg_temp.tour() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text = '';
+	org text;
+	here uuid;
+BEGIN
+	FOREACH org IN ARRAY '{iso-a,iso-b,iso-a}'::text[] LOOP
+		PERFORM tenancy.switch_org(org);
+		here := tenancy.current_org();
+		result := result || (SELECT format('%s sees %s; ', left(here::text, 2), count(*)) FROM iso.note);
+	END LOOP;
+	RETURN result;
+END
+$$;
+CREATE FUNCTION pg_temp.in_a() RETURNS bigint LANGUAGE sql SET tenancy.org = 'iso-a' AS 'SELECT count(*) FROM iso.note';
+CREATE FUNCTION pg_temp.in_b() RETURNS bigint LANGUAGE sql SET tenancy.org = 'iso-b' AS 'SELECT count(*) FROM iso.note';
+SET tenancy.session_token = :'both';
+SELECT pg_temp.tour();
+SELECT pg_temp.in_a(), pg_temp.in_b(), pg_temp.in_a();
+SELECT id, pg_temp.in_b() FROM iso.note ORDER BY id;
+SELECT status, (SELECT count(*) FROM iso.note) FROM tenancy.begin_session(:'admin_a');
+
+\echo == cursors of one identity under another
+SET tenancy.session_token = :'admin_b';
+RESET tenancy.org;
+BEGIN;
+DECLARE c CURSOR FOR SELECT body FROM iso.note ORDER BY id;
+MOVE 1 FROM c;
+SET LOCAL tenancy.session_token = :'admin_a';
+FETCH ALL FROM c;
+ROLLBACK;
+BEGIN;
+SET LOCAL enable_seqscan = off;
+DECLARE c CURSOR FOR SELECT body FROM iso.note;
+MOVE 1 FROM c;
+SET LOCAL tenancy.session_token = '';
+FETCH ALL FROM c;
+ROLLBACK;
+\echo -- not started yet: it is the one who starts it who counts
+BEGIN;
+DECLARE c CURSOR FOR SELECT body FROM iso.note ORDER BY id;
+SET LOCAL tenancy.session_token = :'admin_a';
+FETCH ALL FROM c;
+COMMIT;
+\echo -- WITH HOLD
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM iso.note ORDER BY id;
+MOVE 1 FROM held;
+SET tenancy.session_token = :'admin_a';
+FETCH ALL FROM held;
+SELECT count(*) FROM pg_cursors WHERE name = 'held';
+
+\c - :dba
+SELECT 'rows of B are ' || CASE WHEN rows = iso.b_rows() THEN 'untouched' ELSE 'CHANGED' END FROM iso.b_before;
+\set ECHO none
+\i :drop
+DROP SCHEMA iso_app CASCADE;
