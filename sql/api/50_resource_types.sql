@@ -42,6 +42,7 @@ CREATE OR REPLACE FUNCTION tenancy.add_resource_type(name text, actions text[] D
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	new_actions text[];
+	is_shipped boolean;
 BEGIN
 	PERFORM tenancy.assert_administrator('add a resource type');
 	IF add_resource_type.name IS NULL OR add_resource_type.name !~ '^[a-z][a-z0-9_]{0,62}$' THEN
@@ -63,9 +64,16 @@ BEGIN
 		RETURN;
 	END IF;
 
-	SELECT ARRAY(SELECT DISTINCT a FROM unnest(add_resource_type.actions) a WHERE a <> ALL (t.actions) ORDER BY a)
-	INTO new_actions
+	SELECT ARRAY(SELECT DISTINCT a FROM unnest(add_resource_type.actions) a WHERE a <> ALL (t.actions) ORDER BY a), t.shipped
+	INTO new_actions, is_shipped
 	FROM tenancy.resource_types t WHERE t.name = add_resource_type.name FOR UPDATE;
+	-- A dump has no shipped types, and so would not have such an action, but its grants: it could not be restored.
+	IF is_shipped AND new_actions <> '{}' THEN
+		RAISE EXCEPTION 'resource type "%" is reserved', add_resource_type.name
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'It governs the functions of tenancy, and its actions are those that they know.',
+				HINT = 'Add a resource type of your own.';
+	END IF;
 	IF new_actions <> '{}' THEN
 		UPDATE tenancy.resource_types t SET actions = t.actions || new_actions WHERE t.name = add_resource_type.name;
 		PERFORM tenancy.grant_default_permissions(add_resource_type.name, new_actions);
