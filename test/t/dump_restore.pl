@@ -1,0 +1,160 @@
+# A database is dumped and restored into another, and the tenants are as they were: the same tokens give the same rows,
+# permissions and protection are equal, and what was revoked stays revoked. In both of pg_dump's formats, and again from
+# the restored database, since a defect may show only in the second generation.
+use strict;
+use warnings;
+use lib 'test/t';
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TenancyTest;
+
+my $node = start_node('dump_restore');
+$node->safe_psql('postgres', q{
+	SELECT minting.enrol('alice', 'acme', 'admin'), minting.enrol('bob', 'acme', 'member'), minting.enrol('carl', 'acme', 'viewer'), minting.enrol('carl', 'beta', 'admin'),
+		minting.enrol('dora', 'beta', 'member'), minting.enrol('eve', 'beta', 'member'), minting.enrol('fay', 'shut', 'admin'), minting.enrol('root', 'beta', 'viewer'), minting.enrol('gus', 'acme', 'viewer');
+	UPDATE tenancy.users SET status = 'disabled' WHERE name = 'eve';
+	UPDATE tenancy.users SET tokens_valid_from = now() + interval '1 hour' WHERE name = 'gus';
+	UPDATE tenancy.orgs SET status = 'suspended', status_reason = 'unpaid' WHERE slug = 'shut';
+	INSERT INTO tenancy.superadmins VALUES (minting.user_id('root'));
+	INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_beta', o.id FROM tenancy.issuers i, tenancy.orgs o WHERE i.issuer = 'https://clerk.test' AND o.slug = 'beta';
+
+	-- A resource type of which one default grant is taken back and a shipped grant that is.
+	SELECT tenancy.add_resource_type('report', '{read,create,export}');
+	SELECT tenancy.revoke_permission('member', 'create', 'report');
+	SELECT tenancy.grant_permission('viewer', 'export', 'report');
+	SELECT tenancy.revoke_permission('member', 'read', 'member');
+	SELECT tenancy.grant_permission('viewer', 'read', 'audit');
+	-- An org's own role.
+	INSERT INTO tenancy.roles (org_id, name, description) SELECT id, 'clerk', 'Writes reports' FROM tenancy.orgs WHERE slug = 'acme';
+	INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, 'report', 'create' FROM tenancy.roles WHERE name = 'clerk';
+	INSERT INTO tenancy.membership_roles SELECT minting.user_id('bob'), org_id, id FROM tenancy.roles WHERE name = 'clerk';
+	INSERT INTO tenancy.invitations (org_id, email, role_id, token_hash, expires_at)
+	SELECT o.id, 'new@acme.test', r.id, sha256('secret'), now() + interval '1 day' FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = 'acme' AND r.name = 'clerk';
+
+	CREATE TABLE note (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text);
+	SELECT tenancy.protect('note');
+	CREATE TABLE paper (body text) PARTITION BY LIST (body);
+	CREATE TABLE paper_rest PARTITION OF paper DEFAULT;
+	SELECT tenancy.protect('paper', 'report');
+	INSERT INTO note (body, org_id) SELECT o.slug || n, o.id FROM tenancy.orgs o, generate_series(1, 3) n WHERE o.slug IN ('acme', 'beta', 'shut');
+	INSERT INTO paper SELECT 'paper of ' || o.slug, o.id FROM tenancy.orgs o WHERE o.slug IN ('acme', 'beta');
+	GRANT SELECT, INSERT, UPDATE, DELETE ON note, paper TO regress_tenancy_app;
+	SELECT tenancy.revoke_permission('viewer', 'read', 'note');
+});
+# One that the restored database must be able to verify: the keys are in the dump.
+my %token = map { $_ => mint($node, qq({"sub": "$_", "email": "$_\@dump.test", "email_verified": true})) } qw(alice bob carl dora eve fay gus root unknown);
+$token{in_beta} = mint($node, '{"sub": "carl", "o": {"id": "org_beta"}}');
+$token{newcomer} = mint($node, '{"sub": "newcomer", "email": "new@acme.test", "email_verified": true}');
+
+# as_app of another database
+sub app
+{
+	my ($database, $sql) = @_;
+	my ($status, $out, $err) = $node->psql($database, $sql, extra_params => [ '-U', 'regress_tenancy_app' ], on_error_stop => 0);
+
+	$err =~ s/^psql:<stdin>:\d+: //gm;
+	return join "\n", grep { $_ ne '' } $out, $err;
+}
+
+# All that an application sees, whoever signs in.
+sub seen
+{
+	my ($database) = @_;
+
+	return join "\n", map {
+		my $name = $_;
+		map { "$name: $_" } split /\n/, app($database, "\\set VERBOSITY sqlstate
+			SET tenancy.session_token = '$token{$name}';
+			SELECT status, next_step, user_id, org_slug, org_name, roles, is_superadmin FROM tenancy.session();
+			SELECT * FROM tenancy.my_orgs() ORDER BY slug;
+			SELECT * FROM tenancy.my_permissions() ORDER BY 1, 2;
+			SELECT * FROM tenancy.permission_matrix ORDER BY 1, 2, 3, 4;
+			SELECT name, actions FROM tenancy.resource_types ORDER BY name;
+			SELECT id, body, org_id FROM note ORDER BY id;
+			SELECT * FROM paper ORDER BY body;
+			BEGIN; INSERT INTO note (body) VALUES ('new') RETURNING body, org_id; ROLLBACK;
+			BEGIN; INSERT INTO paper (body) VALUES ('new') RETURNING body, org_id; ROLLBACK;
+			BEGIN; SET LOCAL tenancy.cross_org = on; SELECT count(*) FROM note; ROLLBACK;
+			BEGIN; SELECT org_slug, roles, created FROM tenancy.provision_user(); ROLLBACK")
+	} sort keys %token;
+}
+
+# Every row of the extension's tables, and what there is of policies and privileges. What CREATE EXTENSION brings is of
+# another day.
+sub stored
+{
+	my ($database) = @_;
+	my @tables = split /\n/, $node->safe_psql($database, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'tenancy'::regnamespace AND relkind = 'r' ORDER BY 1");
+
+	return join "\n", "", (map { "$_:\n" . $node->safe_psql($database, "SELECT r FROM (SELECT to_jsonb(t) - CASE WHEN '$_' ~ '\\.(roles|resource_types)\$' THEN 'created_at' ELSE '' END FROM $_ t) x (r) ORDER BY r::text COLLATE \"C\"") } @tables),
+	  $node->safe_psql($database, q{
+		SELECT * FROM tenancy.permission_matrix ORDER BY 1, 2, 3, 4;
+		SELECT * FROM tenancy.protected_tables ORDER BY 1, 2;
+		SELECT schemaname, tablename, policyname, permissive, roles, cmd, qual, with_check FROM pg_policies ORDER BY 1, 2, 3;
+		SELECT oid::regclass::text, relrowsecurity, relforcerowsecurity, relacl FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace IN ('tenancy'::regnamespace, 'public'::regnamespace) ORDER BY 1;
+		SELECT attrelid::regclass::text, attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'tenancy.%' ORDER BY 1, 2;
+		SELECT oid::regprocedure::text, proacl FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1;
+		SELECT nspacl FROM pg_namespace WHERE nspname = 'tenancy';
+		SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('note'::regclass, 'paper'::regclass) ORDER BY 1;
+		SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2});
+}
+
+my $seen = seen('postgres');
+my $stored = stored('postgres');
+
+# That there is something to compare: the line that tells whether what was revoked is.
+like($seen, qr/^alice: active\|ok\|\S+\|acme\|Acme\|\{admin\}\|f$/m, 'before: an admin');
+like($seen, qr/^bob: active\|ok\|\S+\|acme\|Acme\|\{clerk,member\}\|f$/m, "before: an org's own role");
+like($seen, qr/^carl: pick_org/m, 'before: two orgs');
+like($seen, qr/^in_beta: active\|ok\|\S+\|beta\|/m, 'before: an org of the issuer');
+like($seen, qr/^eve: disabled/m, 'before: a disabled user');
+like($seen, qr/^gus: revoked/m, 'before: revoked tokens');
+like($seen, qr/^fay: org_suspended/m, 'before: a suspended org');
+like($seen, qr/^newcomer: acme\|\{clerk\}\|t$/m, 'before: an invitation');
+like($seen, qr/^unknown: unprovisioned/m, 'before: somebody new');
+like($seen, qr/^alice: 1\|acme1\|/m, 'before: rows');
+like($stored, qr/^\|member\|member\|read\|f$/m, 'before: a shipped grant is revoked');
+like($stored, qr/^\|member\|report\|create\|f$/m, 'before: a default grant is revoked');
+like($stored, qr/^public\|note\|org_id\|note\|f\|t$/m, 'before: a protected table');
+
+# The extension's tables have foreign keys from the start, and parallel workers of pg_restore load tables in any order:
+# their data is restored by one.
+my @sections = ([ '--section=pre-data' ], [ '--section=data' ], [ '--section=post-data', '-j', 2 ]);
+
+sub restore
+{
+	my ($from, $to, $format, @options) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/$to";
+
+	$node->command_ok([ 'pg_dump', '-F', $format, '-f', $file, '-d', $node->connstr($from) ], "dump $from, format $format");
+	$node->safe_psql('postgres', "CREATE DATABASE $to TEMPLATE template0");
+	$node->command_ok($_, "restore into $to")
+	  for $format eq 'plain'
+	  ? [ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr($to) ]
+	  : map { [ 'pg_restore', '-e', @$_, '-d', $node->connstr($to), $file ] } @options;
+	is(stored($to), $stored, "$to: all rows, grants and policies are as they were");
+	is(seen($to), $seen, "$to: everybody sees what they saw");
+}
+
+restore('postgres', 'from_plain', 'plain');
+restore('postgres', 'from_custom', 'custom', []);
+restore('postgres', 'from_directory', 'directory', @sections);
+restore('from_custom', 'second_generation', 'plain');
+
+# Adding the type again gives nothing back, and granting does.
+$node->safe_psql('second_generation', "SELECT tenancy.add_resource_type('report', '{read,create,export}')");
+is(stored('second_generation'), $stored, 'a type that is added again is as it was');
+$node->safe_psql('second_generation', "SELECT tenancy.grant_permission('member', 'read', 'member'), tenancy.grant_permission('member', 'create', 'report')");
+is($node->safe_psql('second_generation', "SELECT resource_type, action FROM tenancy.permission_matrix WHERE role = 'member' AND granted AND (resource_type, action) IN (('member', 'read'), ('report', 'create')) ORDER BY 1"),
+	"member|read\nreport|create", 'what was revoked can be granted again');
+is($node->safe_psql('second_generation', 'SELECT count(*) FROM tenancy.revoked_permissions'), '0', 'and is not a shipped grant that is revoked any more');
+
+# A change is heard: the triggers are there.
+is(app('second_generation', "\\set VERBOSITY sqlstate
+	SET tenancy.session_token = '$token{newcomer}';
+	SELECT status FROM tenancy.session(); SELECT org_slug, created FROM tenancy.provision_user(); SELECT status FROM tenancy.session()"),
+	"unprovisioned\nacme|t\nactive", 'somebody new signs in');
+
+$node->stop;
+done_testing();
