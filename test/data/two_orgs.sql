@@ -64,8 +64,11 @@ SELECT tenancy.protect('iso.note', 'iso_note'), tenancy.protect('iso.item', 'iso
 
 \set a '''0a000000-0000-4000-8000-000000000000'''
 \set b '''0b000000-0000-4000-8000-000000000000'''
+\set c '''0c000000-0000-4000-8000-000000000000'''
+\set d '''0d000000-0000-4000-8000-000000000000'''
 INSERT INTO iso.note (id, body, n, org_id) VALUES
-	(1, 'a-1', 1, :a), (101, 'SECRET-B-101', 0, :b), (2, 'a-2', 2, :a), (102, 'SECRET-B-102', 0, :b), (3, 'a-3', 3, :a);
+	(1, 'a-1', 1, :a), (101, 'SECRET-B-101', 0, :b), (2, 'a-2', 2, :a), (102, 'SECRET-B-102', 0, :b), (3, 'a-3', 3, :a),
+	(201, 'c-201', 1, :c), (301, 'd-301', 1, :d);
 INSERT INTO iso.item (id, body, org_id) VALUES (1, 'a-1', :a), (1, 'SECRET-B-1', :b), (2, 'a-2', :a), (7, 'SECRET-B-7', :b);
 INSERT INTO iso.line (id, item_id, note_id, body, org_id) VALUES (1, 1, 1, 'a-1', :a), (1, 7, 101, 'SECRET-B-1', :b);
 INSERT INTO iso.event (id, body, org_id) VALUES (1, 'a-1', :a), (51, 'SECRET-B-51', :b), (101, 'a-101', :a), (151, 'SECRET-B-151', :b);

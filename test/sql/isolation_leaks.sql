@@ -143,6 +143,7 @@ EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.people WHERE name = 'root';
 \echo -- who is not held to the policies sees all counts
 \c - :dba
+SELECT status FROM tenancy.session();
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
 \echo == statistics
 \c - regress_tenancy_app

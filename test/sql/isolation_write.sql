@@ -220,7 +220,7 @@ SELECT p.name, c.command, iso.attempt_as(p.name, c.statement)
 FROM iso.people p, (VALUES (1, 'select', 'SELECT FROM iso.note'), (2, 'insert', $$INSERT INTO iso.note (id, body, org_id) VALUES (5, 'x', '0b000000-0000-4000-8000-000000000000')$$),
 	(3, 'update', $$UPDATE iso.note SET body = 'x'$$), (4, 'move', $$UPDATE iso.event_1 SET org_id = '0b000000-0000-4000-8000-000000000000'$$),
 	(5, 'delete', 'DELETE FROM iso.event'), (6, 'delete 1', 'DELETE FROM iso.event_1')) c (i, command, statement)
-WHERE p.name IN ('admin_a', 'viewer_a', 'none_a', 'anonymous', 'suspended')
+WHERE p.name IN ('admin_a', 'viewer_a', 'none_a', 'anonymous', 'suspended', 'archived')
 ORDER BY p.name, c.i;
 \c - :dba
 DROP POLICY wide ON iso.note;
