@@ -29,18 +29,6 @@
 
 #include "cursors.h"
 #include "session.h"
-#include "settings.h"
-
-/*
- * What the rows of a query depend on.
- */
-typedef struct Identity
-{
-	TnStatus	status;
-	pg_uuid_t	user_id;
-	pg_uuid_t	org_id;
-	bool		cross_org;
-} Identity;
 
 /*
  * A query that can be run on.  Lives in the query's own memory and leaves the
@@ -50,7 +38,7 @@ typedef struct OpenQuery
 {
 	dlist_node	node;
 	QueryDesc  *query;
-	Identity	identity;
+	TnIdentity	identity;
 	MemoryContextCallback callback;
 } OpenQuery;
 
@@ -62,7 +50,7 @@ typedef struct HeldCursor
 	dlist_node	node;
 	char		name[NAMEDATALEN];
 	TimestampTz creation_time;
-	Identity	identity;
+	TnIdentity	identity;
 } HeldCursor;
 
 static dlist_head open_queries = DLIST_STATIC_INIT(open_queries);
@@ -72,31 +60,17 @@ static ExecutorStart_hook_type next_ExecutorStart = NULL;
 static ExecutorRun_hook_type next_ExecutorRun = NULL;
 static ProcessUtility_hook_type next_ProcessUtility = NULL;
 
-static void
-get_identity(Identity *identity)
-{
-	const TnSession *session = tn_session();
-
-	memset(identity, 0, sizeof(*identity));
-	identity->status = session->status;
-	if (session->has_user)
-		identity->user_id = session->user_id;
-	if (session->has_org)
-		identity->org_id = session->org_id;
-	identity->cross_org = tn_cross_org;
-}
-
 static bool
-is_current(const Identity *identity)
+is_current(const TnIdentity *identity)
 {
-	Identity	now;
+	TnIdentity	now;
 
-	get_identity(&now);
+	tn_session_identity(tn_session(), &now);
 	return memcmp(&now, identity, sizeof(now)) == 0;
 }
 
 static void
-check_identity(const Identity *identity)
+check_identity(const TnIdentity *identity)
 {
 	if (!is_current(identity))
 		ereport(ERROR,
@@ -133,7 +107,7 @@ remember_query(QueryDesc *query)
 	MemoryContext context = query->estate->es_query_cxt;
 	OpenQuery  *open = MemoryContextAllocZero(context, sizeof(OpenQuery));
 
-	get_identity(&open->identity);
+	tn_session_identity(tn_session(), &open->identity);
 	open->query = query;
 	open->callback.func = forget_query;
 	open->callback.arg = open;
@@ -154,7 +128,7 @@ is_being_held(QueryDesc *query)
 }
 
 static void
-remember_held(Portal portal, const Identity *identity)
+remember_held(Portal portal, const TnIdentity *identity)
 {
 	HeldCursor *held = MemoryContextAllocZero(TopMemoryContext, sizeof(HeldCursor));
 

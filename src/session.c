@@ -495,6 +495,20 @@ tn_session_is_administrator(void)
 	return superuser_arg(role) || has_privs_of_role(role, tn_catalog_owner());
 }
 
+/*
+ * The part of a session that decides which rows it sees.
+ */
+void
+tn_session_identity(const TnSession *session, TnIdentity *identity)
+{
+	/* Padding is compared too. */
+	memset(identity, 0, sizeof(*identity));
+	identity->status = session->status;
+	identity->user_id = session->user_id;
+	identity->org_id = session->org_id;
+	identity->cross_org = tn_cross_org;
+}
+
 static void
 raise_bad_token(const TnVerifiedToken *token)
 {

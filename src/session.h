@@ -48,12 +48,24 @@ typedef struct TnSession
 	pg_uuid_t  *role_ids;		/* in the order of their bytes */
 } TnSession;
 
+/*
+ * What the rows that a query returns depend on.  Compare by memcmp().
+ */
+typedef struct TnIdentity
+{
+	TnStatus	status;
+	pg_uuid_t	user_id;
+	pg_uuid_t	org_id;
+	bool		cross_org;
+} TnIdentity;
+
 extern const TnSession *tn_session(void);
 extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
 extern void tn_session_raise(const TnSession *session) pg_attribute_noreturn();
 extern bool tn_session_is_administrator(void);
+extern void tn_session_identity(const TnSession *session, TnIdentity *identity);
 
 extern const char *tn_status_name(TnStatus status);
 extern const char *tn_status_next_step(TnStatus status);

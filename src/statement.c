@@ -39,9 +39,7 @@ typedef struct Settled
 	dlist_node	node;
 	MemoryContext query_context;
 	uint64		version;		/* of the session, when it was compared last */
-	TnStatus	status;
-	pg_uuid_t	user_id;
-	pg_uuid_t	org_id;
+	TnIdentity	identity;
 	MemoryContextCallback callback;
 } Settled;
 
@@ -75,9 +73,7 @@ settle(MemoryContext query_context, const TnSession *session)
 
 	settled->query_context = query_context;
 	settled->version = session->version;
-	settled->status = session->status;
-	settled->user_id = session->user_id;
-	settled->org_id = session->org_id;
+	tn_session_identity(session, &settled->identity);
 	settled->callback.func = forget;
 	settled->callback.arg = settled;
 	MemoryContextRegisterResetCallback(query_context, &settled->callback);
@@ -94,6 +90,7 @@ void
 tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
 {
 	Settled    *settled = function->fn_extra;
+	TnIdentity	now;
 
 	if (settled == NULL)
 	{
@@ -109,9 +106,8 @@ tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
 
 	if (settled->version == session->version)
 		return;
-	if (settled->status != session->status ||
-		memcmp(&settled->user_id, &session->user_id, sizeof(pg_uuid_t)) != 0 ||
-		memcmp(&settled->org_id, &session->org_id, sizeof(pg_uuid_t)) != 0)
+	tn_session_identity(session, &now);
+	if (memcmp(&now, &settled->identity, sizeof(now)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("identity was changed by a statement that depends on it"),
