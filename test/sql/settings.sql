@@ -454,6 +454,9 @@ EXECUTE before;
 EXECUTE during;
 EXECUTE after;
 
+SET tenancy.cross_org = on;
+SELECT set_config('tenancy.cross_org', 'off', false) AS cross_org, tenancy.cross_org_active();
+
 \echo whatever org is picked
 SET tenancy.org = 'settings-acme';
 SELECT status FROM tenancy.session();

@@ -139,10 +139,22 @@ log_everything('first_use', '', "SELECT status FROM tenancy.session();\n");
 log_everything('preloaded', "session_preload_libraries = 'tenancy'\n", '');
 log_everything('explained', "session_preload_libraries = 'tenancy, auto_explain'\nauto_explain.log_min_duration = 0\nauto_explain.log_nested_statements = on\n", '');
 
-# ---- pg_stat_activity ----
+# ---- pg_stat_activity, without the log's help ----
+
+$node->append_conf('postgresql.conf', <<'EOF');
+session_preload_libraries = ''
+log_min_messages = warning
+log_min_error_statement = error
+log_statement = none
+log_duration = off
+log_min_duration_statement = -1
+debug_print_parse = off
+debug_print_rewritten = off
+EOF
+$node->restart;
 
 my $session = app_session($node);
-my $pid = ask($session, 'SELECT pg_backend_pid()');
+my $pid = ask($session, 'SELECT pg_backend_pid() FROM tenancy.session()');
 my $activity = "SELECT string_agg(query, '') FROM pg_stat_activity WHERE $pid IN (pid, leader_pid)";
 
 for my $case (qw(set set_local begin_session set_config dollars together failing syntax_error error_message context aborted role))
