@@ -514,7 +514,7 @@ WHERE code IS DISTINCT FROM expected OR again IS DISTINCT FROM concat_ws(' ', co
 SELECT code, CASE WHEN code = '28T04' THEN split_part(message, E'\n', 1) END AS message, status, told, count(*)
 FROM tries GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
 -- All that was said, and that nothing of the tokens is in it.
-SELECT DISTINCT code, message FROM tries WHERE message IS NOT NULL ORDER BY code, message;
+SELECT code, message, count(*) FROM tries WHERE message IS NOT NULL GROUP BY code, message ORDER BY code, message;
 SELECT count(*) FROM tries t WHERE concat(t.message, t.context) ~* 'marker'
 	OR EXISTS (SELECT FROM string_to_table(t.token, '.') s WHERE length(s) > 10 AND strpos(concat(t.message, t.context), s) > 0);
 
