@@ -21,6 +21,7 @@
 #include "compat.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
@@ -102,7 +103,9 @@ resolve_oids(void)
 
 	while (!oids_known)
 	{
-		oids_known = true;
+		uint64		authority = authority_generation;
+		uint64		keyring = keyring_generation;
+
 		schema = get_namespace_oid(SCHEMA, false);
 		authority_signal = find_relation(schema, "authority_signal");
 		keyring_signal = find_relation(schema, "keyring_signal");
@@ -111,17 +114,49 @@ resolve_oids(void)
 			table_oids[i] = find_relation(schema, table_names[i].table);
 			index_oids[i] = find_relation(schema, table_names[i].index);
 		}
-		/* A look-up may have processed a signal: then once more. */
+		/* Not before all are found; and a look-up may have processed a signal: then once more. */
+		oids_known = authority == authority_generation && keyring == keyring_generation;
 	}
 }
 
 /*
- * Registers the callback.  Called once, from _PG_init; it cannot be undone.
+ * What was read from changes of our own that are undone now must go.  The
+ * triggers' signals see to that only where the writing statement has ended.
+ */
+static void
+forget_undone(void)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	{
+		authority_generation++;
+		keyring_generation++;
+	}
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		forget_undone();
+}
+
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId subid,
+				   SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		forget_undone();
+}
+
+/*
+ * Registers the callbacks.  Called once, from _PG_init; it cannot be undone.
  */
 void
 tn_catalog_init(void)
 {
 	CacheRegisterRelcacheCallback(note_invalidation, (Datum) 0);
+	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
 }
 
 /*

@@ -10,9 +10,12 @@
  *
  *	- Running on with a query that has asked for the identity, under another one,
  *	  is an error.
- *	- A cursor WITH HOLD keeps its rows beyond the transaction, where the next
- *	  client of a pooled connection would find it.  It is closed by the first
- *	  statement that runs under another identity.
+ *	- Rows that are put aside are fetched without running anything: those of a
+ *	  cursor WITH HOLD, which keeps them beyond the transaction, where the next
+ *	  client of a pooled connection would find it, and those of INSERT …
+ *	  RETURNING and the like.  Such a portal is closed as soon as a statement has
+ *	  changed the identity; and a token that ends with its transaction lets
+ *	  nobody hold rows for longer.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +32,7 @@
 
 #include "cursors.h"
 #include "session.h"
+#include "settings.h"
 
 /*
  * A query that can be run on.  Lives in the query's own memory and leaves the
@@ -43,7 +47,8 @@ typedef struct OpenQuery
 } OpenQuery;
 
 /*
- * A cursor WITH HOLD whose transaction has ended.
+ * A portal whose rows have been put aside: a cursor WITH HOLD whose transaction
+ * has ended, or a statement that ran to its end before its first row is sent.
  */
 typedef struct HeldCursor
 {
@@ -72,12 +77,15 @@ is_current(const TnIdentity *identity)
 static void
 check_identity(const TnIdentity *identity)
 {
-	if (!is_current(identity))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_CURSOR_STATE),
-				 errmsg("cursor was opened under another identity"),
-				 errdetail("Since its first fetch, the user, the org or the state of the session has changed."),
-				 errhint("Close it, and open it again under the present identity.")));
+	if (is_current(identity))
+		return;
+	/* An expired token is what to tell of. */
+	(void) tn_session_trusted();
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_CURSOR_STATE),
+			 errmsg("cursor was opened under another identity"),
+			 errdetail("Since its first fetch, the user, the org or the state of the session has changed."),
+			 errhint("Close it, and open it again under the present identity. A loop in PL/pgSQL that changes the org reads its rows into an array first.")));
 }
 
 static void
@@ -127,6 +135,19 @@ is_being_held(QueryDesc *query)
 		(ActivePortal->cursorOptions & CURSOR_OPT_HOLD) != 0;
 }
 
+/*
+ * Will the rest of the rows be sent without running anything, as the portal of
+ * this kind of statement fetches all of them at once?
+ */
+static bool
+is_materialized(Portal portal)
+{
+	return portal != NULL &&
+		(portal->strategy == PORTAL_ONE_RETURNING ||
+		 portal->strategy == PORTAL_ONE_MOD_WITH ||
+		 portal->strategy == PORTAL_UTIL_SELECT);
+}
+
 static void
 remember_held(Portal portal, const TnIdentity *identity)
 {
@@ -136,6 +157,37 @@ remember_held(Portal portal, const TnIdentity *identity)
 	held->creation_time = portal->creation_time;
 	held->identity = *identity;
 	dlist_push_head(&held_cursors, &held->node);
+}
+
+/*
+ * Called when a statement of the active portal has run, with the number of uses
+ * of the identity before.
+ */
+static void
+note_materialized(uint64 uses)
+{
+	TnIdentity	identity;
+
+	if (!is_materialized(ActivePortal) || tn_session_uses() == uses)
+		return;
+	tn_session_identity(tn_session(), &identity);
+	remember_held(ActivePortal, &identity);
+}
+
+/*
+ * Raises an error if rows would be held for longer than the token that they
+ * were seen with.
+ */
+static void
+check_lifetime(const TnIdentity *identity)
+{
+	if (identity->status != TN_STATUS_ANONYMOUS &&
+		!tn_settings_token_outlives_transaction())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cursor cannot be held beyond the transaction that the session token ends with"),
+				 errdetail("Its rows were seen under a token that holds for this transaction only."),
+				 errhint("Fetch them before the transaction ends, or set the token for the session.")));
 }
 
 /*
@@ -156,7 +208,8 @@ close_held(void)
 		Portal		portal = GetPortalByName(held->name);
 		bool		gone = !PortalIsValid(portal) || portal->creation_time != held->creation_time;
 
-		if (!gone && is_current(&held->identity))
+		/* One that is running now is looked at again after the next statement. */
+		if (!gone && (portal->status == PORTAL_ACTIVE || is_current(&held->identity)))
 			continue;
 		dlist_delete(&held->node);
 		pfree(held);
@@ -193,7 +246,12 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses() != uses)
 		open = remember_query(query);
 	if (open != NULL && is_being_held(query))
+	{
+		check_lifetime(&open->identity);
 		remember_held(ActivePortal, &open->identity);
+	}
+	note_materialized(uses);
+	close_held();
 }
 
 static void
@@ -201,11 +259,15 @@ run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			ProcessUtilityContext context, ParamListInfo params,
 			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
+	uint64		uses = tn_session_uses();
+
 	close_held();
 	if (next_ProcessUtility)
 		next_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	note_materialized(uses);
+	close_held();
 }
 
 /*

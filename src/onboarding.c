@@ -38,7 +38,6 @@
 
 typedef enum Statement
 {
-	INSERT_IDENTITY,
 	INSERT_USER,
 	LOCK_USER,
 	UPDATE_PROFILE,
@@ -61,15 +60,14 @@ static struct
 	SPIPlanPtr	plan;
 }			statements[] =
 {
-	/* The user's id is made here, so that the identity can go first. */
-	[INSERT_IDENTITY] = {
-		"INSERT INTO tenancy.identities (issuer_id, subject, user_id) "
-		"VALUES ($1, $2, pg_catalog.gen_random_uuid()) "
-		"ON CONFLICT (issuer_id, subject) DO NOTHING RETURNING user_id",
-		2, {UUIDOID, TEXTOID}},
+	/* In one statement, so that the reference from one to the other holds at its end. */
 	[INSERT_USER] = {
-		"INSERT INTO tenancy.users (id, email, email_verified, name) VALUES ($1, $2, $3, $4)",
-		4, {UUIDOID, TEXTOID, BOOLOID, TEXTOID}},
+		"WITH identity AS ("
+		" INSERT INTO tenancy.identities (issuer_id, subject, user_id) VALUES ($1, $2, pg_catalog.gen_random_uuid())"
+		" ON CONFLICT (issuer_id, subject) DO NOTHING RETURNING user_id) "
+		"INSERT INTO tenancy.users (id, email, email_verified, name) SELECT i.user_id, $3, $4, $5 FROM identity i "
+		"RETURNING id",
+		5, {UUIDOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID}},
 	[LOCK_USER] = {
 		"SELECT FROM tenancy.users WHERE id = $1 FOR UPDATE",
 		1, {UUIDOID}},
@@ -85,7 +83,7 @@ static struct
 	[ACCEPT_INVITATIONS] = {
 		"WITH pending AS MATERIALIZED ("
 		" SELECT i.id, i.org_id, i.role_id FROM tenancy.invitations i JOIN tenancy.orgs o ON o.id = i.org_id"
-		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2) AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
+		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
 		" AND i.expires_at > pg_catalog.now() AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
 		"accepted AS ("
 		" UPDATE tenancy.invitations i SET accepted_at = pg_catalog.now(), accepted_by = $1"
@@ -327,28 +325,27 @@ find_user(const TnVerifiedToken *token, TnUser *user)
 static bool
 insert_user(const TnVerifiedToken *token, TnUser *user)
 {
-	Datum		identity[] = {UUIDPGetDatum(&token->issuer_id), CStringGetTextDatum(token->subject)};
-	Datum		values[4];
-	bool		nulls[4] = {false, false, false, false};
+	bool		nulls[5] = {false};
+	Datum		values[5];
 
-	if (run(INSERT_IDENTITY, identity, NULL) == 0)
+	values[0] = UUIDPGetDatum(&token->issuer_id);
+	values[1] = CStringGetTextDatum(token->subject);
+	values[2] = text_or_null(token->email, &nulls[2]);
+	values[3] = BoolGetDatum(token->email_verified);
+	values[4] = text_or_null(token->name, &nulls[4]);
+	if (run(INSERT_USER, values, nulls) > 0)
 	{
-		if (!find_user(token, user))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not provision user because of a concurrent change"),
-					 errhint("Try again.")));
-		return false;
+		memset(user, 0, sizeof(*user));
+		user->id = result_uuid();
+		return true;
 	}
 
-	memset(user, 0, sizeof(*user));
-	user->id = result_uuid();
-	values[0] = UUIDPGetDatum(&user->id);
-	values[1] = text_or_null(token->email, &nulls[1]);
-	values[2] = BoolGetDatum(token->email_verified);
-	values[3] = text_or_null(token->name, &nulls[3]);
-	(void) run(INSERT_USER, values, nulls);
-	return true;
+	if (!find_user(token, user))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not provision user because of a concurrent change"),
+				 errhint("Try again.")));
+	return false;
 }
 
 static bool

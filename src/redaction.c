@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * redaction.c
- *	  Keeps tokens out of the server log, error messages and pg_stat_activity.
+ *	  Keeps tokens out of the server log, error messages, pg_stat_activity and
+ *	  pg_stat_statements.
  *
  * log_statement, log_min_duration_statement, logged parameters and errors in
  * a statement all quote text in which a client passed a token.  Whatever looks
@@ -12,7 +13,8 @@
  * pg_stat_activity shows the statement to every session of the same role, and
  * an application's sessions share one.  It is overwritten when a token is set,
  * when a statement with one fails before that, and in parallel workers, which
- * show their leader's statement as it came.
+ * show their leader's statement as it came.  pg_stat_statements would keep the
+ * text of a utility statement such as SET as it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +24,7 @@
 #include "access/parallel.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
+#include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 
@@ -35,6 +38,7 @@
 
 static emit_log_hook_type next_emit_log_hook = NULL;
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
+static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
 
 static inline bool
 is_base64url(char c)
@@ -149,6 +153,18 @@ start_query(QueryDesc *query, int eflags)
 }
 
 /*
+ * A statement without an identifier is not counted, and its text not kept.
+ */
+static void
+leave_uncounted(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	if (next_post_parse_analyze)
+		next_post_parse_analyze(pstate, query, jumble);
+	if (query->utilityStmt != NULL && contains_token(pstate->p_sourcetext))
+		query->queryId = 0;
+}
+
+/*
  * Installs the hooks.  Called once, from _PG_init.
  */
 void
@@ -158,4 +174,6 @@ tn_redaction_init(void)
 	emit_log_hook = hide_tokens;
 	next_ExecutorStart = ExecutorStart_hook;
 	ExecutorStart_hook = start_query;
+	next_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = leave_uncounted;
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * redaction.h
- *	  Keeps tokens out of the server log, error messages and pg_stat_activity.
+ *	  Keeps tokens out of the server log, error messages, pg_stat_activity and
+ *	  pg_stat_statements.
  *
  *-------------------------------------------------------------------------
  */

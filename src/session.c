@@ -261,21 +261,23 @@ choose_org(TnRead *read, const TnSession *session, TnOrg *org)
 	const TnVerifiedToken *token = session->token;
 	List	   *orgs;
 	ListCell   *lc;
+	bool		named;
+	bool		found;
 	int			open = 0;
 
-	if (tn_org_serial != 0)
-		return tn_org_find_by_name(read, tn_org, org) &&
-			tn_member_exists(read, &session->user_id, &org->id) ?
-			TN_STATUS_ACTIVE : TN_STATUS_NOT_A_MEMBER;
+	named = tn_org_serial != 0;
+	found = named && tn_org_find_by_name(read, tn_org, org);
+	if (!named && token->org != NULL)
+		named = found = tn_org_find_by_external_id(read, &token->issuer_id, token->org, org);
+	if (found && tn_member_exists(read, &session->user_id, &org->id))
+		return TN_STATUS_ACTIVE;
 
-	if (token->org != NULL &&
-		tn_org_find_by_external_id(read, &token->issuer_id, token->org, org))
-		return tn_member_exists(read, &session->user_id, &org->id) ?
-			TN_STATUS_ACTIVE : TN_STATUS_NOT_A_MEMBER;
-
+	/* Who has none to pick from is not asked to pick. */
 	orgs = tn_member_orgs(read, &session->user_id);
 	if (orgs == NIL)
 		return TN_STATUS_NO_ORG;
+	if (named)
+		return TN_STATUS_NOT_A_MEMBER;
 	*org = *(TnOrg *) linitial(orgs);
 	foreach(lc, orgs)
 	{
@@ -506,7 +508,7 @@ tn_session_identity(const TnSession *session, TnIdentity *identity)
 	identity->status = session->status;
 	identity->user_id = session->user_id;
 	identity->org_id = session->org_id;
-	identity->cross_org = tn_cross_org;
+	identity->cross_org = tn_cross_org && session->is_superadmin;
 }
 
 static void

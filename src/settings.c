@@ -293,6 +293,18 @@ tn_settings_set_token(const char *token)
 }
 
 /*
+ * Will the token in force still be in force after this transaction commits?
+ */
+bool
+tn_settings_token_outlives_transaction(void)
+{
+	struct config_generic *token = tn_find_setting(TOKEN_SETTING);
+
+	return tn_token_scope == TN_SCOPE_SESSION && token != NULL &&
+		(token->stack == NULL || token->stack->state == GUC_SET);
+}
+
+/*
  * Sets tenancy.org for as long as the token holds that is in force (as_token),
  * or else for this transaction.  An org that outlived its token would greet
  * the next user of a pooled connection with "not a member".
@@ -300,16 +312,9 @@ tn_settings_set_token(const char *token)
 void
 tn_settings_set_org(const char *org, bool as_token)
 {
-	GucAction	action = GUC_ACTION_LOCAL;
+	bool		for_session = as_token && tn_settings_token_outlives_transaction();
 
-	if (as_token)
-	{
-		struct config_generic *token = tn_find_setting(TOKEN_SETTING);
-		GucStack   *stack = token == NULL ? NULL : token->stack;
-
-		if (stack == NULL || stack->state == GUC_SET)
-			action = GUC_ACTION_SET;
-	}
 	(void) set_config_option(ORG_SETTING, org, PGC_USERSET, PGC_S_SESSION,
-							 action, true, 0, false);
+							 for_session ? GUC_ACTION_SET : GUC_ACTION_LOCAL,
+							 true, 0, false);
 }

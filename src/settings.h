@@ -42,6 +42,7 @@ extern int	tn_session_cache_size;	/* tokens */
 
 extern void tn_settings_init(void);
 extern void tn_settings_set_token(const char *token);
+extern bool tn_settings_token_outlives_transaction(void);
 extern void tn_settings_set_org(const char *org, bool as_token);
 
 #endif							/* TN_SETTINGS_H */

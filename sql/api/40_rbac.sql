@@ -21,7 +21,8 @@ RETURNS SETOF record LANGUAGE c STABLE PARALLEL SAFE ROWS 30 AS 'MODULE_PATHNAME
 COMMENT ON FUNCTION tenancy.my_permissions() IS 'Everything the user may do in the current org; nothing if the session is not active.';
 
 -- Runs with its owner's rights, so it filters by itself: the built-in roles for every user, an org's own roles for those in it.
-CREATE OR REPLACE VIEW tenancy.permission_matrix AS
+-- A barrier, or a caller's function in WHERE would be shown the rows before they are filtered.
+CREATE OR REPLACE VIEW tenancy.permission_matrix WITH (security_barrier) AS
 SELECT r.org_id, r.name AS role, t.name AS resource_type, a.action,
 	p.role_id IS NOT NULL AND v.role_id IS NULL AS granted
 FROM tenancy.roles r

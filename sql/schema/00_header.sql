@@ -19,7 +19,15 @@ BEGIN
 			USING ERRCODE = 'duplicate_schema',
 				HINT = 'Drop or rename that schema, then run CREATE EXTENSION again.';
 	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+			WHERE n.nspname = 'tenancy' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner) THEN
+		RAISE EXCEPTION 'schema "tenancy" exists already, and others may create objects in it'
+			USING ERRCODE = 'duplicate_schema',
+				HINT = 'Drop or rename that schema, then run CREATE EXTENSION again.';
+	END IF;
 	IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenancy')
+		OR EXISTS (SELECT FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = 'tenancy')
+		OR EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname = 'tenancy')
 		OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'tenancy') THEN
 		RAISE EXCEPTION 'schema "tenancy" is not empty'
 			USING ERRCODE = 'duplicate_schema',

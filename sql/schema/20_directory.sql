@@ -3,7 +3,7 @@
 
 CREATE TABLE tenancy.users (
 	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
-	email text,
+	email text COLLATE "C",
 	email_verified boolean NOT NULL DEFAULT false,
 	name text,
 	status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
@@ -13,11 +13,10 @@ CREATE TABLE tenancy.users (
 );
 COMMENT ON TABLE tenancy.users IS 'One row a person. Tokens issued before tokens_valid_from are revoked.';
 
--- The reference is checked at commit: provision_user() writes the identity first, since its key decides which of several simultaneous first sign-ins wins.
 CREATE TABLE tenancy.identities (
 	issuer_id uuid NOT NULL REFERENCES tenancy.issuers,
 	subject text COLLATE "C" NOT NULL CHECK (subject <> '' AND pg_catalog.octet_length(subject) <= 1024),
-	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	PRIMARY KEY (issuer_id, subject)
 );

@@ -98,7 +98,7 @@ CREATE TRIGGER check_action BEFORE INSERT OR UPDATE ON tenancy.role_permissions
 CREATE TABLE tenancy.invitations (
 	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
 	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
-	email text NOT NULL CHECK (email ~ '^[^@\s]+@[^@\s]+$' AND pg_catalog.octet_length(email) <= 320),
+	email text COLLATE "C" NOT NULL CHECK (email ~ '^[^@\s]+@[^@\s]+$' AND pg_catalog.octet_length(email) <= 320),
 	role_id uuid NOT NULL REFERENCES tenancy.roles ON DELETE CASCADE,
 	token_hash bytea NOT NULL UNIQUE CHECK (pg_catalog.octet_length(token_hash) = 32),
 	invited_by uuid REFERENCES tenancy.users ON DELETE SET NULL,

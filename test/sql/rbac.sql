@@ -225,6 +225,17 @@ SELECT count(*) FROM tenancy.role_permissions p JOIN tenancy.resource_types t ON
 SELECT rbac.refusal(call) FROM (VALUES (1, 'SELECT tenancy.grant_permission(''nonsense'', ''read'', ''org'')'), (2, 'SELECT tenancy.revoke_permission(''rbac-auditor'', ''read'', ''audit'')'), (3, 'SELECT tenancy.grant_permission(''viewer'', ''nonsense'', ''org'')'),
 	(4, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', ''nonsense'')'), (5, 'SELECT tenancy.grant_permission(NULL, ''read'', ''org'')'), (6, 'SELECT tenancy.grant_permission(''viewer'', NULL, ''org'')'), (7, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', NULL)')) c (n, call) ORDER BY n;
 
+\echo == permission_matrix shows a function in WHERE no row that it does not show the caller
+INSERT INTO tenancy.roles (org_id, name) SELECT id, 'rbac_secret' FROM tenancy.orgs WHERE slug = 'rbac-beta';
+SELECT count(*) AS planted FROM tenancy.roles WHERE name = 'rbac_secret';
+CREATE FUNCTION rbac.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$BEGIN RAISE INFO 'leaked %', $1; RETURN true; END$$;
+GRANT EXECUTE ON FUNCTION rbac.leak TO regress_tenancy_app;
+SET ROLE regress_tenancy_app;
+SELECT count(*) FROM tenancy.permission_matrix WHERE rbac.leak(role);
+SELECT count(*) FROM tenancy.permission_matrix WHERE org_id IS NOT NULL AND role::int = 1;
+RESET ROLE;
+DELETE FROM tenancy.roles WHERE name = 'rbac_secret';
+
 \echo == resource types
 -- By a plain INSERT, in the matrix at once.
 \c - regress_tenancy_app

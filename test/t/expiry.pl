@@ -57,7 +57,7 @@ sub exhausted
 	  for $count, 'EXECUTE count', 'EXECUTE generic', "INSERT INTO note VALUES ('x')", "UPDATE note SET body = 'x'", 'DELETE FROM note',
 	  'SELECT tenancy.current_user_id()', 'SELECT tenancy.current_org()', 'SELECT tenancy.claims()', 'SELECT * FROM tenancy.my_orgs()',
 	  "SELECT tenancy.can_i('read', 'note')", "SELECT tenancy.switch_org('acme')", 'SELECT * FROM tenancy.provision_user()';
-	is($try->('FETCH cursor'), 'ERROR:  24000', "$name: a cursor that was open is closed to it");
+	is($try->('FETCH cursor'), 'ERROR:  28T04', "$name: a cursor that was open is closed to it");
 }
 
 for my $level ('READ COMMITTED', 'REPEATABLE READ')

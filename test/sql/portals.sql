@@ -1,0 +1,83 @@
+-- Rows that were put aside under one identity are not handed out under another: cursors WITH HOLD, and statements that ran
+-- to their end before the first row is fetched.
+SELECT current_user AS admin \gset
+SET client_min_messages = warning;
+SELECT minting.token('clerk', '{"sub": "portals-alice"}') AS alice, minting.token('clerk', '{"sub": "portals-bob"}') AS bob \gset
+SELECT FROM minting.enrol('portals-alice', 'portals-acme', 'admin');
+SELECT FROM minting.enrol('portals-bob', 'portals-beta', 'admin');
+CREATE TABLE portals_note (id int, body text);
+SELECT tenancy.protect('portals_note', 'portals_note');
+INSERT INTO portals_note SELECT g, 'of ' || o.slug, o.id FROM tenancy.orgs o, generate_series(1, 4) g WHERE o.slug IN ('portals-acme', 'portals-beta');
+GRANT ALL ON portals_note TO regress_tenancy_app;
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+
+\echo == WITH HOLD under a token that lasts: for the same identity, and gone with it
+SET tenancy.session_token = :'alice';
+BEGIN;
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
+COMMIT;
+FETCH held;
+SELECT name FROM pg_cursors;
+SET tenancy.session_token = :'bob';
+SELECT name FROM pg_cursors;
+FETCH held;
+
+\echo == gone in the moment of SET, since a driver may fetch from a portal without a statement
+SET tenancy.session_token = :'alice';
+BEGIN;
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
+COMMIT;
+SELECT name FROM pg_cursors WHERE set_config('tenancy.session_token', :'bob', false) IS NOT NULL;
+SELECT name FROM pg_cursors;
+
+\echo == a token that ends with its transaction takes its rows with it
+RESET tenancy.session_token;
+BEGIN;
+SET LOCAL tenancy.session_token = :'alice';
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
+COMMIT;
+SELECT name FROM pg_cursors;
+BEGIN;
+SELECT status FROM tenancy.begin_session(:'alice');
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
+COMMIT;
+SELECT name FROM pg_cursors;
+
+\echo == without a token, and without a protected table, a cursor is as ever
+BEGIN;
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
+DECLARE numbers CURSOR WITH HOLD FOR SELECT g FROM generate_series(1, 3) g;
+COMMIT;
+FETCH ALL held;
+FETCH numbers;
+SET tenancy.session_token = :'alice';
+FETCH numbers;
+CLOSE ALL;
+
+\echo == a statement with RETURNING has run before its first row is fetched
+CREATE FUNCTION pg_temp.fetch_under_another(other text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	changed refcursor;
+	body text;
+BEGIN
+	OPEN changed FOR UPDATE portals_note SET id = id RETURNING portals_note.body;
+	FETCH changed INTO body;
+	RETURN NEXT body;
+	FETCH changed INTO body;
+	RETURN NEXT body;
+	PERFORM set_config('tenancy.session_token', other, true);
+	FETCH changed INTO body;
+	RETURN NEXT body;
+END
+$$;
+SELECT pg_temp.fetch_under_another(:'alice');
+SELECT pg_temp.fetch_under_another(:'bob');
+
+\c - :admin
+SET client_min_messages = warning;
+DROP TABLE portals_note;
+DELETE FROM tenancy.role_permissions WHERE resource_type = 'portals_note';
+DELETE FROM tenancy.resource_types WHERE name = 'portals_note';
+DELETE FROM tenancy.orgs WHERE slug IN ('portals-acme', 'portals-beta');
+DELETE FROM tenancy.users WHERE id IN (minting.user_id('portals-alice'), minting.user_id('portals-bob'));
