@@ -196,4 +196,19 @@ ask($session, 'SELECT 1');
 
 $session->quit;
 $holder->quit;
+
+# ---- pg_stat_statements ----
+
+# It keeps the text of a utility statement as it is. Loaded before or after it, tenancy keeps one with a token out.
+for my $libraries ('pg_stat_statements, tenancy', 'tenancy, pg_stat_statements')
+{
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$libraries'\n");
+	$node->restart;
+	$node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()');
+	as_app($node, "SET tenancy.session_token = '$token';\nSET tenancy.org = 'acme';\nSELECT count(*) FROM note;\n"
+		  . "DO \$\$BEGIN PERFORM tenancy.begin_session('$token'); END\$\$;\nSELECT status FROM tenancy.begin_session('$token')");
+	my $kept = $node->safe_psql('postgres', 'SELECT query FROM pg_stat_statements');
+	like($kept, qr/SET tenancy.org/, "$libraries: statements are kept");
+	is(traces($kept), '', "$libraries: but none with a token");
+}
 done_testing();
