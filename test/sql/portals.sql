@@ -71,6 +71,8 @@ BEGIN
 	RETURN NEXT body;
 END
 $$;
+-- Without the context, which names the temporary schema.
+\set VERBOSITY terse
 SELECT pg_temp.fetch_under_another(:'alice');
 SELECT pg_temp.fetch_under_another(:'bob');
 
