@@ -46,6 +46,14 @@
 								 PG_UTF8, true)
 #endif
 
+/*
+ * Marks a function that does not return, in front of its declaration; before
+ * 18 it was pg_attribute_noreturn(), behind (29f7ce6fe).
+ */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 #ifndef FRONTEND
 
 /*

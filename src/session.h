@@ -63,7 +63,7 @@ extern const TnSession *tn_session(void);
 extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
-extern void tn_session_raise(const TnSession *session) pg_attribute_noreturn();
+pg_noreturn extern void tn_session_raise(const TnSession *session);
 extern bool tn_session_is_administrator(void);
 extern void tn_session_identity(const TnSession *session, TnIdentity *identity);
 
