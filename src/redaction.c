@@ -48,6 +48,31 @@ is_base64url(char c)
 }
 
 /*
+ * The end of a run of base64url, and of dots too if with_dots.  The run may go
+ * on behind a line break and the next line's indentation, where debug_print_parse
+ * and its like (since PostgreSQL 18 with the text of SET in them) wrap a line.
+ */
+static const char *
+skip_run(const char *p, bool with_dots)
+{
+	for (;;)
+	{
+		const char *next;
+
+		while (is_base64url(*p) || (with_dots && *p == '.'))
+			p++;
+		if (*p != '\n')
+			return p;
+		next = p + strspn(p, "\n \t");
+		if (!is_base64url(*next) && !(*next == '.' && is_base64url(next[1])))
+			return p;
+		p = next;
+		if (*p == '.' && !with_dots)
+			return p;
+	}
+}
+
+/*
  * The first thing in text that looks like a JWS in compact form: a run of
  * base64url that decodes to '{"' or '{' and white space ("ey", "ew", "eg",
  * "eQ", "ek"), followed by a dot.  Its length goes to *len.
@@ -63,13 +88,10 @@ find_token(const char *text, size_t *len)
 			continue;
 		if (p[1] == '\0' || strchr("ywgQk", p[1]) == NULL)
 			continue;
-		for (end = p; is_base64url(*end); end++)
-			;
+		end = skip_run(p, false);
 		if (*end != '.' || end - p < MIN_HEADER_CHARS)
 			continue;
-		while (is_base64url(*end) || *end == '.')
-			end++;
-		*len = end - p;
+		*len = skip_run(end, true) - p;
 		return p;
 	}
 	return NULL;

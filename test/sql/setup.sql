@@ -9,7 +9,7 @@ CREATE EXTENSION tenancy;
 -- The application: a login role that is no superuser, owns nothing and has no BYPASSRLS.
 -- A role without any access: regress_tenancy_stranger. Roles are the cluster's, so another database's run may have made them.
 SELECT format('CREATE ROLE %I LOGIN', r) FROM unnest('{regress_tenancy_app,regress_tenancy_stranger}'::text[]) r
-WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) \gexec
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) ORDER BY r \gexec
 SELECT tenancy.grant_access('regress_tenancy_app');
 
 CREATE SCHEMA minting;
