@@ -32,6 +32,7 @@ OBJS = \
 	src/statement.o \
 	src/cursors.o \
 	src/explain.o \
+	src/conflict.o \
 	src/onboarding.o \
 	src/functions.o \
 	src/tenancy.o

@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "catalog.h"
+#include "conflict.h"
 #include "cursors.h"
 #include "explain.h"
 #include "redaction.h"
@@ -26,4 +27,5 @@ _PG_init(void)
 	tn_settings_init();
 	tn_cursors_init();
 	tn_explain_init();
+	tn_conflict_init();
 }
