@@ -15,18 +15,6 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN sqlstate;
 END
 $$;
-CREATE FUNCTION catalog.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
-END
-$$;
 CREATE VIEW catalog.relations AS SELECT c.*, format('tenancy.%I', c.relname) AS name FROM pg_class c WHERE c.relnamespace = 'tenancy'::regnamespace;
 CREATE VIEW catalog.functions AS SELECT p.*, p.oid::regprocedure AS name FROM pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace;
 CREATE FUNCTION catalog.grants(grantee oid) RETURNS SETOF text LANGUAGE sql SET search_path = pg_catalog AS $$
@@ -102,9 +90,9 @@ CREATE ROLE regress_tenancy_late LOGIN;
 CREATE ROLE regress_tenancy_super SUPERUSER;
 CREATE ROLE regress_tenancy_bypass BYPASSRLS;
 CREATE ROLE "regress tenancy ""odd""";
-SELECT catalog.refusal('SELECT tenancy.grant_access(''regress_tenancy_super'')');
-SELECT catalog.refusal('SELECT tenancy.grant_access(''regress_tenancy_bypass'')');
-SELECT catalog.refusal('SELECT tenancy.grant_access(''regress_tenancy_nobody'')');
+SELECT minting.refusal('SELECT tenancy.grant_access(''regress_tenancy_super'')');
+SELECT minting.refusal('SELECT tenancy.grant_access(''regress_tenancy_bypass'')');
+SELECT minting.refusal('SELECT tenancy.grant_access(''regress_tenancy_nobody'')');
 SELECT catalog.grants('regress_tenancy_super'::regrole) UNION ALL SELECT catalog.grants('regress_tenancy_bypass'::regrole);
 SELECT tenancy.grant_access('regress_tenancy_late'), tenancy.grant_access('regress_tenancy_late'), tenancy.grant_access('"regress tenancy ""odd"""');
 SELECT array_agg(g) = (SELECT array_agg(g) FROM catalog.grants('regress_tenancy_app'::regrole) g) AS as_the_application FROM catalog.grants('regress_tenancy_late'::regrole) g;

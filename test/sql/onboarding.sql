@@ -48,33 +48,21 @@ CREATE FUNCTION onboarding.rows() RETURNS text LANGUAGE sql SECURITY DEFINER AS 
 		(SELECT count(*) FROM tenancy.invitations WHERE accepted_at IS NOT NULL))
 $$;
 -- An error in words.
-CREATE FUNCTION onboarding.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
-END
-$$;
 
 \echo == without a token, or a good one
-SELECT onboarding.refusal('SELECT tenancy.provision_user()');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
+SELECT minting.refusal('SELECT tenancy.provision_user()');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
 \c - regress_tenancy_app
 SET client_min_messages = warning;
-SELECT onboarding.refusal('SELECT tenancy.provision_user()');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
+SELECT minting.refusal('SELECT tenancy.provision_user()');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
 SELECT * FROM onboarding.sign_in('ann', '{"exp": 1}');
-SELECT left(onboarding.refusal('SELECT tenancy.provision_user()'), 5), left(onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')'), 5);
+SELECT left(minting.refusal('SELECT tenancy.provision_user()'), 5), left(minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')'), 5);
 SELECT * FROM onboarding.account('ann');
 
 \echo == first sign-in
 SELECT * FROM onboarding.sign_in('ann', '{"email": "ann@onboarding.test", "email_verified": true, "name": "Onboarding Ann"}');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
 SELECT * FROM onboarding.provision();
 SELECT * FROM onboarding.account('ann');
 SELECT status, next_step, org_slug, org_name, roles, is_superadmin FROM tenancy.session();
@@ -276,7 +264,7 @@ SELECT created FROM tenancy.provision_user();
 SELECT is_superadmin FROM tenancy.session();
 SELECT subject, super, orgs FROM unnest('{root,ops,root-two,root-three,root-four,root-five,late}'::text[]) WITH ORDINALITY s (subject, n), onboarding.account(subject) ORDER BY n;
 -- The application cannot put itself there, nor see who is.
-SELECT left(onboarding.refusal('SET tenancy.superadmin_emails = ''x@onboarding.test'''), 5) AS setting, left(onboarding.refusal('SHOW tenancy.superadmin_emails'), 5) AS showing;
+SELECT left(minting.refusal('SET tenancy.superadmin_emails = ''x@onboarding.test'''), 5) AS setting, left(minting.refusal('SHOW tenancy.superadmin_emails'), 5) AS showing;
 \c - :dba
 SET client_min_messages = warning;
 ALTER ROLE regress_tenancy_app RESET tenancy.superadmin_emails;
@@ -287,11 +275,11 @@ UPDATE tenancy.users SET tokens_valid_from = now() + interval '1 minute' WHERE n
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 SELECT * FROM onboarding.sign_in('dora', '{"email": "root@onboarding.test", "email_verified": true, "name": "Onboarding Changed"}');
-SELECT onboarding.refusal('SELECT tenancy.provision_user()');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
+SELECT minting.refusal('SELECT tenancy.provision_user()');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
 SELECT * FROM onboarding.sign_in('hal', '{"name": "Onboarding Changed"}');
-SELECT onboarding.refusal('SELECT tenancy.provision_user()');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
+SELECT minting.refusal('SELECT tenancy.provision_user()');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Nobody'')');
 SELECT a.* FROM onboarding.account('dora') a UNION ALL SELECT a.* FROM onboarding.account('hal') a;
 
 \echo == create_org
@@ -303,7 +291,7 @@ SELECT slug, kind, name, roles, is_current FROM tenancy.my_orgs() ORDER BY slug;
 SELECT tenancy.switch_org('onboarding-works') IS NOT NULL;
 SELECT status, org_slug, roles FROM tenancy.session();
 -- Names.
-SELECT onboarding.refusal(format('SELECT tenancy.create_org(%L)', name)) FROM (VALUES (1, NULL), (2, ''), (3, '  '), (4, E'\t\n'), (5, repeat('x', 201)), (6, repeat('é', 201))) n (n, name) ORDER BY n;
+SELECT minting.refusal(format('SELECT tenancy.create_org(%L)', name)) FROM (VALUES (1, NULL), (2, ''), (3, '  '), (4, E'\t\n'), (5, repeat('x', 201)), (6, repeat('é', 201))) n (n, name) ORDER BY n;
 CREATE TEMPORARY TABLE made AS
 	SELECT n, name, tenancy.create_org(name) AS id FROM (VALUES
 		(1, 'Onboarding' || repeat(' é', 94) || 'x'), (2, 'Onboarding "quoted" O''Reilly; --'), (3, 'Onboarding Crème Brûlée'), (4, 'Onboarding ﬁne ½ ①'),
@@ -315,16 +303,16 @@ SELECT n, o.slug ~ '^org(-[0-9a-f]{8})?$' AS called_org, o.name FROM made JOIN t
 SELECT count(DISTINCT tenancy.create_org('Onboarding Same Name')) FROM generate_series(1, 3);
 SELECT onboarding.plain(slug), count(*), count(DISTINCT slug) FROM tenancy.my_orgs() WHERE name = 'Onboarding Same Name' GROUP BY 1 ORDER BY 1;
 -- Slugs.
-SELECT onboarding.refusal(format('SELECT tenancy.create_org(''Onboarding Slugs'', %L)', slug)) FROM (VALUES (1, ''), (2, '-onboarding'), (3, 'onboarding-'), (4, 'Onboarding'), (5, 'onboarding_x'),
+SELECT minting.refusal(format('SELECT tenancy.create_org(''Onboarding Slugs'', %L)', slug)) FROM (VALUES (1, ''), (2, '-onboarding'), (3, 'onboarding-'), (4, 'Onboarding'), (5, 'onboarding_x'),
 	(6, 'onboarding x'), (7, 'onbôarding'), (8, repeat('x', 64)), (9, '0d9b0a3e-0000-4000-8000-00000000abcd'), (10, E'onboarding\n')) s (n, slug) ORDER BY n;
 CREATE TEMPORARY TABLE slugs AS SELECT n, slug, tenancy.create_org('Onboarding Slugs', slug) AS id FROM (VALUES (1, 'onboarding-s1'), (2, '7'), (3, 'o' || repeat('-', 61) || 'x'), (4, '0d9b0a3e-0000-4000-8000-00000000abcg'), (5, 'onboarding--s5')) s (n, slug);
 SELECT n, o.slug FROM slugs JOIN tenancy.my_orgs() o ON o.org_id = slugs.id AND o.slug = slugs.slug AND o.name = 'Onboarding Slugs' ORDER BY n;
 -- The same call again is the same org; another name, or another's org, is not.
 SELECT tenancy.create_org('Onboarding Slugs', 'onboarding-s1') = org_id FROM tenancy.my_orgs() WHERE slug = 'onboarding-s1';
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Other'', ''onboarding-s1'')');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Acme'', ''onboarding-acme'')');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Other'', ''onboarding-s1'')');
+SELECT minting.refusal('SELECT tenancy.create_org(''Acme'', ''onboarding-acme'')');
 SELECT FROM onboarding.sign_in('eve');
-SELECT onboarding.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')');
 SELECT count(*) FROM tenancy.my_orgs();
 -- Who has left an org cannot get back in by making it again.
 \c - :dba
@@ -334,7 +322,7 @@ DELETE FROM tenancy.memberships m USING tenancy.users u WHERE u.id = m.user_id A
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 SELECT FROM onboarding.sign_in('ivy');
-SELECT left(onboarding.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')'), 5);
+SELECT left(minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')'), 5);
 -- A user without an org makes one and is in it.
 SELECT * FROM onboarding.sign_in('late');
 SELECT tenancy.create_org('Onboarding Late''s own') IS NOT NULL;

@@ -8,19 +8,7 @@ SELECT current_user AS dba \gset
 CREATE SCHEMA rbac;
 GRANT USAGE ON SCHEMA rbac TO regress_tenancy_app;
 
-CREATE FUNCTION rbac.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
-END
-$$;
-CREATE FUNCTION rbac.code(statement text) RETURNS text LANGUAGE sql AS $$ SELECT left(rbac.refusal(statement), 5) $$;
+CREATE FUNCTION rbac.code(statement text) RETURNS text LANGUAGE sql AS $$ SELECT left(minting.refusal(statement), 5) $$;
 CREATE FUNCTION rbac.sign_in(subject text, org text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('tenancy.org', org, false), set_config('tenancy.session_token', minting.token('clerk', jsonb_build_object('sub', 'rbac-' || subject)), false);
@@ -94,7 +82,7 @@ SELECT rbac.disagreements();
 SELECT rbac.sign_in('none');
 SELECT rbac.mine();
 SELECT rbac.disagreements();
-SELECT rbac.refusal('SELECT tenancy.require(''read'', ''org'')');
+SELECT minting.refusal('SELECT tenancy.require(''read'', ''org'')');
 -- In each org by the role held there; none before one is picked.
 SELECT rbac.sign_in('two', 'rbac-acme');
 SELECT rbac.mine();
@@ -110,9 +98,9 @@ SELECT rbac.mine();
 SELECT rbac.disagreements();
 
 \echo == why not
-SELECT rbac.refusal(format('SELECT tenancy.%s(%L, %L)', f, action, type)) FROM (VALUES (1, 'require', 'delete', 'org'), (2, 'require_org', 'delete', 'org'), (3, 'require', 'read', 'rbac_nonsense'), (4, 'require', 'nonsense', 'org')) c (n, f, action, type) ORDER BY n;
+SELECT minting.refusal(format('SELECT tenancy.%s(%L, %L)', f, action, type)) FROM (VALUES (1, 'require', 'delete', 'org'), (2, 'require_org', 'delete', 'org'), (3, 'require', 'read', 'rbac_nonsense'), (4, 'require', 'nonsense', 'org')) c (n, f, action, type) ORDER BY n;
 SELECT rbac.sign_in('both');
-SELECT rbac.refusal('SELECT tenancy.require(''delete'', ''org'')');
+SELECT minting.refusal('SELECT tenancy.require(''delete'', ''org'')');
 -- Whatever the state of the session: false, null, no rows; and the reason as an error.
 CREATE TEMPORARY TABLE subjects (n int, subject text, org text);
 INSERT INTO subjects VALUES (1, 'unknown', ''), (2, 'homeless', ''), (3, 'two', ''), (4, 'admin', 'rbac-beta'), (5, 'admin', 'no-such-org'), (6, 'shut', '');
@@ -134,8 +122,8 @@ SELECT tenancy.can_i('read', 'org'), tenancy.current_org_if('read', 'org'), (SEL
 \echo == null and strange arguments
 SELECT rbac.sign_in('admin');
 SELECT tenancy.can_i(NULL, 'org') AS a, tenancy.can_i('read', NULL) AS b, tenancy.current_org_if(NULL, 'org') AS c, tenancy.current_org_if('read', NULL) AS d;
-SELECT rbac.refusal('SELECT tenancy.require(NULL, ''org'')'), rbac.refusal('SELECT tenancy.require(''read'', NULL)');
-SELECT rbac.refusal('SELECT tenancy.require_org(NULL, ''org'')'), rbac.refusal('SELECT tenancy.require_org(''read'', NULL)');
+SELECT minting.refusal('SELECT tenancy.require(NULL, ''org'')'), minting.refusal('SELECT tenancy.require(''read'', NULL)');
+SELECT minting.refusal('SELECT tenancy.require_org(NULL, ''org'')'), minting.refusal('SELECT tenancy.require_org(''read'', NULL)');
 SELECT n, tenancy.can_i(action, type), rbac.code(format('SELECT tenancy.require(%L, %L)', action, type)) FROM (VALUES (1, '', ''), (2, 'read', ''), (3, '', 'org'), (4, 'READ', 'org'), (5, 'read', 'Org'),
 	(6, 'read ', 'org'), (7, 'read', 'org '), (8, '*', 'org'), (9, '%', '%'), (10, 'read', repeat('x', 63)), (11, 'read', repeat('x', 64)), (12, repeat('x', 100000), 'org'), (13, 'org', 'read'), (14, 'réad', 'org'), (15, 'read', 'org')) x (n, action, type) ORDER BY n;
 
@@ -147,13 +135,13 @@ INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id,
 INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-none'), org_id, id FROM tenancy.roles WHERE name = 'rbac-auditor';
 INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-viewer'), org_id, id FROM tenancy.roles WHERE name = 'rbac-auditor';
 -- In another org it cannot be given, nor can its members be moved there.
-SELECT rbac.refusal('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), o.id, r.id FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''rbac-beta'' AND r.name = ''rbac-auditor''');
-SELECT rbac.refusal('UPDATE tenancy.membership_roles SET role_id = (SELECT id FROM tenancy.roles WHERE name = ''rbac-auditor'') WHERE user_id = minting.user_id(''rbac-other'')');
+SELECT minting.refusal('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), o.id, r.id FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''rbac-beta'' AND r.name = ''rbac-auditor''');
+SELECT minting.refusal('UPDATE tenancy.membership_roles SET role_id = (SELECT id FROM tenancy.roles WHERE name = ''rbac-auditor'') WHERE user_id = minting.user_id(''rbac-other'')');
 -- Nor given to one who is no member.
 SELECT rbac.code('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), org_id, id FROM tenancy.roles WHERE name = ''rbac-auditor''');
 -- Nor take a built-in role's name; nor have an action that the type does not know.
 SELECT rbac.code(format('INSERT INTO tenancy.roles (org_id, name) SELECT id, %L FROM tenancy.orgs WHERE slug = ''rbac-acme''', name)) FROM unnest('{admin,member,viewer,rbac-auditor,Admin,"",9x}'::text[]) name;
-SELECT rbac.refusal('INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, ''audit'', ''delete'' FROM tenancy.roles WHERE name = ''rbac-auditor''');
+SELECT minting.refusal('INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, ''audit'', ''delete'' FROM tenancy.roles WHERE name = ''rbac-auditor''');
 SELECT rbac.code('INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, ''rbac_nonsense'', ''read'' FROM tenancy.roles WHERE name = ''rbac-auditor''');
 SELECT rbac.code('UPDATE tenancy.role_permissions SET action = ''nonsense'' WHERE role_id = (SELECT id FROM tenancy.roles WHERE name = ''rbac-auditor'')');
 \c - regress_tenancy_app
@@ -162,7 +150,7 @@ SELECT rbac.sign_in('none');
 SELECT rbac.mine();
 SELECT roles FROM tenancy.session();
 SELECT rbac.disagreements();
-SELECT rbac.refusal('SELECT tenancy.require(''read'', ''org'')');
+SELECT minting.refusal('SELECT tenancy.require(''read'', ''org'')');
 SELECT rbac.sign_in('viewer');
 SELECT rbac.mine();
 SELECT rbac.disagreements();
@@ -184,9 +172,9 @@ INSERT INTO calls VALUES (1, 'SELECT tenancy.grant_permission(''viewer'', ''read
 	(3, 'SELECT tenancy.add_resource_type(''rbac_stolen'')'), (4, 'INSERT INTO tenancy.resource_types (name) VALUES (''rbac_stolen'')');
 SELECT n, subject, rbac.code_for(subject, call) FROM unnest('{admin,member,two,shut,homeless,unknown}'::text[]) subject, calls ORDER BY n, subject;
 SELECT rbac.sign_in('admin');
-SELECT rbac.refusal(call) FROM calls ORDER BY n;
+SELECT minting.refusal(call) FROM calls ORDER BY n;
 RESET tenancy.session_token;
-SELECT n, rbac.refusal(call) FROM calls ORDER BY n;
+SELECT n, minting.refusal(call) FROM calls ORDER BY n;
 -- The other columns and the other commands are nobody's.
 SELECT rbac.sign_in('super');
 SELECT rbac.code('INSERT INTO tenancy.resource_types (name, shipped) VALUES (''rbac_shipped'', true)'), rbac.code('INSERT INTO tenancy.resource_types (name, defaults_granted) VALUES (''rbac_silent'', true)'),
@@ -222,7 +210,7 @@ SELECT r.name, p.resource_type, p.action FROM tenancy.role_permissions p JOIN te
 SELECT tenancy.grant_permission('viewer', 'read', 'org'), tenancy.revoke_permission('viewer', 'read', 'audit');
 SELECT count(*) FROM tenancy.revoked_permissions;
 SELECT count(*) FROM tenancy.role_permissions p JOIN tenancy.resource_types t ON t.name = p.resource_type AND t.shipped JOIN tenancy.roles r ON r.id = p.role_id AND r.org_id IS NULL WHERE NOT p.shipped;
-SELECT rbac.refusal(call) FROM (VALUES (1, 'SELECT tenancy.grant_permission(''nonsense'', ''read'', ''org'')'), (2, 'SELECT tenancy.revoke_permission(''rbac-auditor'', ''read'', ''audit'')'), (3, 'SELECT tenancy.grant_permission(''viewer'', ''nonsense'', ''org'')'),
+SELECT minting.refusal(call) FROM (VALUES (1, 'SELECT tenancy.grant_permission(''nonsense'', ''read'', ''org'')'), (2, 'SELECT tenancy.revoke_permission(''rbac-auditor'', ''read'', ''audit'')'), (3, 'SELECT tenancy.grant_permission(''viewer'', ''nonsense'', ''org'')'),
 	(4, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', ''nonsense'')'), (5, 'SELECT tenancy.grant_permission(NULL, ''read'', ''org'')'), (6, 'SELECT tenancy.grant_permission(''viewer'', NULL, ''org'')'), (7, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', NULL)')) c (n, call) ORDER BY n;
 
 \echo == permission_matrix shows a function in WHERE no row that it does not show the caller
@@ -257,13 +245,13 @@ SELECT name, actions FROM tenancy.resource_types WHERE name LIKE 'rbac%' ORDER B
 SELECT resource_type, role, string_agg(action, ' ' ORDER BY action) FROM tenancy.permission_matrix WHERE resource_type IN ('rbac_report', 'rbac_log') AND granted AND org_id IS NULL GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT n, rbac.code(format('SELECT tenancy.add_resource_type(%L, %L)', name, actions)) FROM (VALUES (1, NULL, '{read}'), (2, '', '{read}'), (3, 'Rbac', '{read}'), (4, '9rbac', '{read}'), (5, 'rbac-x', '{read}'),
 	(6, E'rbac\n', '{read}'), (7, repeat('x', 64), '{read}'), (8, 'rbac_x', '{}'), (9, 'rbac_x', '{NULL}'), (10, 'rbac_x', NULL), (11, 'rbac_x', '{Read}'), (12, 'rbac_x', '{"read write"}'), (13, 'rbac_x', '{read,""}')) x (n, name, actions) ORDER BY n;
-SELECT rbac.refusal('SELECT tenancy.add_resource_type(''rbac-x'')'), rbac.refusal('SELECT tenancy.add_resource_type(''rbac_x'', ''{}'')');
+SELECT minting.refusal('SELECT tenancy.add_resource_type(''rbac-x'')'), minting.refusal('SELECT tenancy.add_resource_type(''rbac_x'', ''{}'')');
 -- What was taken back stays so when the type is added again, and when it gets another action.
 SELECT tenancy.revoke_permission('member', 'update', 'rbac_report');
 SELECT tenancy.add_resource_type('rbac_report', '{read,update,print}');
 SELECT role, string_agg(action, ' ' ORDER BY action) FROM tenancy.permission_matrix WHERE resource_type = 'rbac_report' AND granted AND org_id IS NULL GROUP BY 1 ORDER BY 1;
 -- A type that is shipped has the actions that it has.
-SELECT rbac.refusal('SELECT tenancy.add_resource_type(''audit'', ''{read,export}'')'), rbac.refusal('SELECT tenancy.add_resource_type(''audit'', ''{read}'')');
+SELECT minting.refusal('SELECT tenancy.add_resource_type(''audit'', ''{read,export}'')'), minting.refusal('SELECT tenancy.add_resource_type(''audit'', ''{read}'')');
 SELECT role, action, granted FROM tenancy.permission_matrix WHERE resource_type = 'audit' AND org_id IS NULL ORDER BY 1, 2;
 SELECT rbac.sign_in('member');
 SELECT rbac.mine();

@@ -69,6 +69,20 @@ END
 $$;
 GRANT USAGE ON SCHEMA minting TO PUBLIC;
 
+-- The error that a statement ends with: its SQLSTATE and message, its detail and its hint.
+CREATE FUNCTION minting.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
+END
+$$;
+
 -- Two issuers as in real life: Clerk with RS256, Better Auth with EdDSA.
 SELECT minting.make_key('clerk', 'RS256', 'clerk-1', 'https://clerk.test');
 SELECT minting.make_key('better_auth', 'EdDSA', 'ba-1', 'https://app.test');

@@ -8,18 +8,6 @@ SELECT current_user AS dba \gset
 CREATE SCHEMA trust;
 GRANT USAGE ON SCHEMA trust TO PUBLIC;
 
-CREATE FUNCTION trust.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
-END
-$$;
 -- An issuer as it is stored, but for the key material.
 CREATE FUNCTION trust.issuer(name text, OUT trusted boolean, OUT audiences text[], OUT parties text[], OUT claims jsonb, OUT keys text)
 RETURNS SETOF record LANGUAGE sql SECURITY DEFINER AS $$
@@ -82,7 +70,7 @@ SELECT trust.calls(:'super');
 SELECT trust.calls(:'fallen');
 SELECT trust.calls(:'unknown');
 SELECT trust.calls(:'expired');
-SELECT trust.refusal('SELECT tenancy.trust_issuer(''x'', ''{}'')');
+SELECT minting.refusal('SELECT tenancy.trust_issuer(''x'', ''{}'')');
 \c - regress_tenancy_stranger
 SET client_min_messages = warning;
 SELECT trust.calls('');
@@ -112,15 +100,15 @@ SELECT issuer FROM tenancy.issuers WHERE issuer ILIKE 'https://trust.test%' ORDE
 SELECT tenancy.distrust_issuer('https://trust.test/');
 SELECT * FROM trust.issuer('https://trust.test/');
 SELECT tenancy.distrust_issuer('https://trust.test/');
-SELECT trust.refusal(format('SELECT tenancy.import_jwks(''https://trust.test/'', %L)', trust.jwks()));
+SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://trust.test/'', %L)', trust.jwks()));
 SELECT tenancy.trust_issuer('https://trust.test/', minting.jwks('trust_a'));
 SELECT * FROM trust.issuer('https://trust.test/');
-SELECT trust.refusal('SELECT tenancy.distrust_issuer(''https://nobody.test'')'), trust.refusal('SELECT tenancy.distrust_issuer(NULL)');
-SELECT trust.refusal(format('SELECT tenancy.import_jwks(''https://nobody.test'', %L)', trust.jwks())), trust.refusal(format('SELECT tenancy.import_jwks(NULL, %L)', trust.jwks()));
+SELECT minting.refusal('SELECT tenancy.distrust_issuer(''https://nobody.test'')'), minting.refusal('SELECT tenancy.distrust_issuer(NULL)');
+SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://nobody.test'', %L)', trust.jwks())), minting.refusal(format('SELECT tenancy.import_jwks(NULL, %L)', trust.jwks()));
 
 \echo == arguments
 SELECT trust.state() AS before \gset
-SELECT n, trust.refusal(format('SELECT tenancy.trust_issuer(%L, %L, %L, %L, %L)', issuer, trust.jwks(), aud, azp, claims)) FROM (VALUES
+SELECT n, minting.refusal(format('SELECT tenancy.trust_issuer(%L, %L, %L, %L, %L)', issuer, trust.jwks(), aud, azp, claims)) FROM (VALUES
 	(1, NULL, NULL, NULL, '{}'), (2, '', NULL, NULL, '{}'), (3, repeat('x', 2049), NULL, NULL, '{}'),
 	(4, 'https://trust.test', '{}', NULL, '{}'), (5, 'https://trust.test', '{a,NULL}', NULL, '{}'), (6, 'https://trust.test', NULL, '{}', '{}'), (7, 'https://trust.test', NULL, '{NULL}', '{}'),
 	(8, 'https://trust.test', NULL, NULL, NULL), (9, 'https://trust.test', NULL, NULL, '[]'), (10, 'https://trust.test', NULL, NULL, '"clerk"'), (11, 'https://trust.test', NULL, NULL, 'null'),
@@ -197,15 +185,15 @@ CREATE TABLE trust.refusals AS SELECT n, jwk FROM (VALUES
 	(35, trust.key('trust_b') || '{"x": "AAAA"}'), (36, trust.key('trust_rsa') - 'n'), (37, trust.key('trust_rsa') || '{"e": "AQ"}'), (38, trust.key('trust_rsa') || '{"e": "Ag"}'), (39, trust.key('trust_a') - 'y'),
 	(40, trust.key('trust_a') || '{"kid": 1}'), (41, trust.key('trust_a') || jsonb_build_object('kid', repeat('k', 256))), (42, '"key"'), (43, '1'), (44, 'null'), (45, '[]'), (46, '{}')
 ) r (n, jwk);
-SELECT n, regexp_replace(trust.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))), '\n  Take this key.*', '') FROM trust.refusals ORDER BY n;
-SELECT trust.refusal(format('SELECT tenancy.import_jwks(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))) FROM trust.refusals WHERE n IN (1, 4);
+SELECT n, regexp_replace(minting.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))), '\n  Take this key.*', '') FROM trust.refusals ORDER BY n;
+SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))) FROM trust.refusals WHERE n IN (1, 4);
 -- No key material in what is said.
-SELECT count(*) FROM trust.refusals r, jsonb_each_text(CASE jsonb_typeof(jwk) WHEN 'object' THEN jwk ELSE '{}' END) m, LATERAL (SELECT trust.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(jwk)))) AS text OFFSET 0) said
+SELECT count(*) FROM trust.refusals r, jsonb_each_text(CASE jsonb_typeof(jwk) WHEN 'object' THEN jwk ELSE '{}' END) m, LATERAL (SELECT minting.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(jwk)))) AS text OFFSET 0) said
 WHERE m.key IN ('n', 'd', 'x', 'y', 'k', 'p', 'q', 'dp', 'dq', 'qi') AND length(m.value) > 3 AND strpos(said.text, m.value) > 0;
 -- What is no key set, or has two keys for one id.
-SELECT n, trust.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jwks)) FROM (VALUES (1, NULL), (2, '{}'), (3, '{"keys": []}'), (4, '{"keys": {}}'), (5, '{"keys": null}'), (6, '[]'), (7, 'null'), (8, trust.key('trust_a')),
+SELECT n, minting.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jwks)) FROM (VALUES (1, NULL), (2, '{}'), (3, '{"keys": []}'), (4, '{"keys": {}}'), (5, '{"keys": null}'), (6, '[]'), (7, 'null'), (8, trust.key('trust_a')),
 	(9, minting.jwks('trust_a', 'trust_a2')), (10, minting.jwks('trust_a', 'trust_a')), (11, minting.jwks('trust_none', 'trust_none2')), (12, jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), trust.key('trust_a') || '{"kid": ""}')))) s (n, jwks) ORDER BY n;
-SELECT trust.refusal('SELECT tenancy.import_jwks(''https://trust.test'', NULL)'), trust.refusal('SELECT tenancy.import_jwks(''https://trust.test'', ''{"keys": []}'')');
+SELECT minting.refusal('SELECT tenancy.import_jwks(''https://trust.test'', NULL)'), minting.refusal('SELECT tenancy.import_jwks(''https://trust.test'', ''{"keys": []}'')');
 SELECT trust.state() = :'before' AS nothing_changed;
 SELECT * FROM trust.issuer('https://trust.test');
 -- Members that say nothing against verification, or nothing at all.
@@ -257,7 +245,7 @@ SELECT trust.ask(:'a') AS a, trust.ask(:'b') AS b;
 UPDATE tenancy.signing_keys SET jwk = '{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}' WHERE issuer_id = :'issuer_id' AND key_id = 'a';
 INSERT INTO tenancy.signing_keys (issuer_id, key_id, algorithm, jwk) VALUES (:'issuer_id', 'c', 'ES256', '{}'), (:'issuer_id', NULL, 'none', '{"kty": "oct"}');
 SELECT trust.ask(:'a') AS a, trust.ask(:'b') AS b;
-SELECT trust.refusal(format('INSERT INTO tenancy.signing_keys (issuer_id, key_id, algorithm, jwk) VALUES (%L, ''d'', ''ES256'', %L)', :'issuer_id', j)) ~ '^(23514|23502)' AS refused FROM (VALUES ('[]'), ('"x"'), ('null'), (NULL)) x (j);
+SELECT minting.refusal(format('INSERT INTO tenancy.signing_keys (issuer_id, key_id, algorithm, jwk) VALUES (%L, ''d'', ''ES256'', %L)', :'issuer_id', j)) ~ '^(23514|23502)' AS refused FROM (VALUES ('[]'), ('"x"'), ('null'), (NULL)) x (j);
 SELECT * FROM tenancy.import_jwks('https://trust.test', minting.jwks('trust_a', 'trust_b'));
 SELECT trust.ask(:'a') AS a, trust.ask(:'b') AS b;
 SELECT dblink_disconnect('app');
