@@ -42,6 +42,7 @@ SQL_SCHEMA = \
 	sql/schema/10_trust.sql \
 	sql/schema/20_directory.sql \
 	sql/schema/30_rbac.sql \
+	sql/schema/35_audit.sql \
 	sql/schema/40_signal.sql \
 	sql/schema/50_seeds.sql \
 	sql/schema/60_protection.sql
@@ -49,9 +50,11 @@ SQL_SCHEMA = \
 SQL_API = \
 	sql/api/00_header.sql \
 	sql/api/10_session.sql \
+	sql/api/15_authorization.sql \
 	sql/api/20_trust.sql \
 	sql/api/30_onboarding.sql \
 	sql/api/40_rbac.sql \
+	sql/api/45_audit.sql \
 	sql/api/50_resource_types.sql \
 	sql/api/60_protection.sql \
 	sql/api/70_access.sql

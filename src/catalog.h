@@ -59,7 +59,7 @@ typedef enum TnTable
 #define TN_IDENTITIES_USER_ID 3
 /* superadmins (index: user_id) */
 #define TN_SUPERADMINS_USER_ID 1
-/* orgs (indexes: id; slug) */
+/* organizations (indexes: id; slug) */
 #define TN_ORGS_ID 1
 #define TN_ORGS_SLUG 2
 #define TN_ORGS_NAME 3

@@ -14,6 +14,7 @@
 #include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/supportnodes.h"
 #include "utils/array.h"
@@ -198,6 +199,49 @@ tenancy_current_user_id(PG_FUNCTION_ARGS)
 	if (session->status <= TN_STATUS_DISABLED)
 		PG_RETURN_NULL();
 	return uuid_datum(&session->user_id);
+}
+
+TENANCY_FUNCTION(tenancy_require_user);
+Datum
+tenancy_require_user(PG_FUNCTION_ARGS)
+{
+	return uuid_datum(&tn_session_of_user()->user_id);
+}
+
+TENANCY_FUNCTION(tenancy_require_user_for_change);
+Datum
+tenancy_require_user_for_change(PG_FUNCTION_ARGS)
+{
+	return uuid_datum(&tn_session_of_user()->user_id);
+}
+
+TENANCY_FUNCTION(tenancy_require_current_org);
+Datum
+tenancy_require_current_org(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session();
+
+	if (session->status != TN_STATUS_ACTIVE)
+		tn_session_raise(session);
+	return uuid_datum(&session->org_id);
+}
+
+TENANCY_FUNCTION(tenancy_verified_email);
+Datum
+tenancy_verified_email(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->token == NULL || !session->token->email_verified)
+		PG_RETURN_NULL();
+	return CStringGetTextDatum(session->token->email);
+}
+
+TENANCY_FUNCTION(tenancy_database_role);
+Datum
+tenancy_database_role(PG_FUNCTION_ARGS)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetOuterUserId(), false)));
 }
 
 TENANCY_FUNCTION(tenancy_current_org);

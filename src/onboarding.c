@@ -82,7 +82,7 @@ static struct
 	/* FOR UPDATE: against a revocation at the same moment, one of the two wins. */
 	[ACCEPT_INVITATIONS] = {
 		"WITH pending AS MATERIALIZED ("
-		" SELECT i.id, i.org_id, i.role_id FROM tenancy.invitations i JOIN tenancy.orgs o ON o.id = i.org_id"
+		" SELECT i.id, i.org_id, i.role_id FROM tenancy.invitations i JOIN tenancy.organizations o ON o.id = i.org_id"
 		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
 		" AND i.expires_at > pg_catalog.now() AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
 		"accepted AS ("
@@ -97,7 +97,7 @@ static struct
 		"SELECT p.org_id FROM pending p LIMIT 1",
 		2, {UUIDOID, TEXTOID}},
 	[INSERT_ORG] = {
-		"INSERT INTO tenancy.orgs (slug, name, kind, created_by) VALUES ($1, $2, $3, $4) "
+		"INSERT INTO tenancy.organizations (slug, name, kind, created_by) VALUES ($1, $2, $3, $4) "
 		"ON CONFLICT (slug) DO NOTHING RETURNING id",
 		4, {TEXTOID, TEXTOID, TEXTOID, UUIDOID}},
 	[INSERT_ADMIN] = {
@@ -106,7 +106,7 @@ static struct
 		"SELECT $1, $2, r.id FROM tenancy.roles r WHERE r.org_id IS NULL AND r.name = 'admin'",
 		2, {UUIDOID, UUIDOID}},
 	[FIND_OWN_ORG] = {
-		"SELECT o.id FROM tenancy.orgs o "
+		"SELECT o.id FROM tenancy.organizations o "
 		"JOIN tenancy.memberships m ON m.org_id = o.id AND m.user_id = $2 "
 		"WHERE o.slug = $1 AND o.created_by = $2 AND o.name = $3",
 		3, {TEXTOID, UUIDOID, TEXTOID}},

@@ -52,15 +52,22 @@ CREATE OR REPLACE FUNCTION tenancy.is_administrator()
 RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_is_administrator';
 COMMENT ON FUNCTION tenancy.is_administrator() IS 'True for a superadmin by token, and without a token for a superuser and the extension''s owner.';
 
-CREATE OR REPLACE FUNCTION tenancy.assert_administrator(purpose text)
-RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF NOT tenancy.is_administrator() THEN
-		RAISE EXCEPTION 'permission denied to %', purpose
-			USING ERRCODE = 'insufficient_privilege',
-				DETAIL = 'This is for superadmins, and without a session token for a superuser or the extension''s owner.',
-				HINT = 'Ask a superadmin, or run it as the DBA after RESET tenancy.session_token.';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION tenancy.assert_administrator(text) IS 'Raises an error unless is_administrator().';
+CREATE OR REPLACE FUNCTION tenancy.require_user()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_require_user';
+COMMENT ON FUNCTION tenancy.require_user() IS 'Internal: the signed-in user, or an error that says why there is none.';
+
+CREATE OR REPLACE FUNCTION tenancy.require_user_for_change()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_require_user_for_change';
+COMMENT ON FUNCTION tenancy.require_user_for_change() IS 'Internal: the signed-in user, or an error that says why there is none or why nothing may be changed.';
+
+CREATE OR REPLACE FUNCTION tenancy.require_current_org()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_require_current_org';
+COMMENT ON FUNCTION tenancy.require_current_org() IS 'Internal: the org that the session works in, or an error that says why there is none.';
+
+CREATE OR REPLACE FUNCTION tenancy.verified_email()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_verified_email';
+COMMENT ON FUNCTION tenancy.verified_email() IS 'Internal: the email address that the token says is verified, or null.';
+
+CREATE OR REPLACE FUNCTION tenancy.database_role()
+RETURNS name LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_database_role';
+COMMENT ON FUNCTION tenancy.database_role() IS 'Internal: the role that called, outside any SECURITY DEFINER function.';

@@ -150,14 +150,14 @@ AS $$
 												  AND att.attname = p_column AND NOT att.attisdropped
 					WHERE att.attnotnull IS NOT TRUE)
 	UNION ALL
-	SELECT format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES tenancy.orgs (id)', p_target, p_column)
+	SELECT format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES tenancy.organizations (id)', p_target, p_column)
 	 WHERE NOT EXISTS (SELECT
 						 FROM pg_constraint AS con
 						 JOIN pg_attribute AS att ON att.attrelid = con.conrelid AND con.conkey = ARRAY[att.attnum]
 						 JOIN pg_attribute AS ref ON ref.attrelid = con.confrelid AND con.confkey = ARRAY[ref.attnum]
 						WHERE con.conrelid = p_target AND con.contype = 'f' AND con.convalidated
 						  AND att.attname = p_column
-						  AND con.confrelid = 'tenancy.orgs'::regclass AND ref.attname = 'id')
+						  AND con.confrelid = 'tenancy.organizations'::regclass AND ref.attname = 'id')
 	UNION ALL
 	SELECT format('CREATE INDEX ON %s (%I)', p_target, p_column)
 	 WHERE NOT EXISTS (SELECT
@@ -424,10 +424,10 @@ BEGIN
 	PERFORM tenancy.protection_check_column(p_target, p_column);
 
 	-- Without it the foreign key would fail with a message about a table the caller never named.
-	IF NOT has_column_privilege('tenancy.orgs', 'id', 'REFERENCES') THEN
+	IF NOT has_column_privilege('tenancy.organizations', 'id', 'REFERENCES') THEN
 		PERFORM tenancy.protection_refuse(p_target, '42501',
-			'The foreign key of the org column needs the right to reference tenancy.orgs.',
-			format('As the administrator: GRANT REFERENCES (id) ON tenancy.orgs TO %I.', current_user));
+			'The foreign key of the org column needs the right to reference tenancy.organizations.',
+			format('As the administrator: GRANT REFERENCES (id) ON tenancy.organizations TO %I.', current_user));
 	END IF;
 END
 $$;
@@ -487,20 +487,9 @@ STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	v_id uuid;
 BEGIN
 	PERFORM tenancy.assert_administrator('look up an org');
-	IF p_org ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
-		SELECT o.id INTO v_id FROM tenancy.orgs AS o WHERE o.id = p_org::uuid;
-	ELSE
-		SELECT o.id INTO v_id FROM tenancy.orgs AS o WHERE o.slug = p_org;
-	END IF;
-	IF v_id IS NULL AND p_org IS NOT NULL THEN
-		RAISE EXCEPTION 'org "%" does not exist', p_org
-			USING ERRCODE = '22023', HINT = 'Pass the slug or the id of an org in existing_rows_org.';
-	END IF;
-	RETURN v_id;
+	RETURN CASE WHEN p_org IS NOT NULL THEN tenancy.org_id_of(p_org) END;
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_org(text) IS

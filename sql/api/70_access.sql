@@ -34,7 +34,7 @@ BEGIN
 	FOR f IN SELECT tenancy.application_functions() LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grant_access.role);
 	END LOOP;
-	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
+	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
 	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
 END
 $$;

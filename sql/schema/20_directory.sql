@@ -30,7 +30,7 @@ CREATE TABLE tenancy.superadmins (
 COMMENT ON TABLE tenancy.superadmins IS 'Users who run the whole installation. Separate from every org role.';
 
 -- A slug never looks like a uuid, since tenancy.org takes either.
-CREATE TABLE tenancy.orgs (
+CREATE TABLE tenancy.organizations (
 	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
 	slug text COLLATE "C" NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
 		AND slug !~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'),
@@ -41,13 +41,13 @@ CREATE TABLE tenancy.orgs (
 	created_by uuid REFERENCES tenancy.users ON DELETE SET NULL,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-CREATE INDEX orgs_created_by ON tenancy.orgs (created_by);
-COMMENT ON TABLE tenancy.orgs IS 'One row a tenant.';
+CREATE INDEX organizations_created_by ON tenancy.organizations (created_by);
+COMMENT ON TABLE tenancy.organizations IS 'One row a tenant; foreign keys refer to it. Superadmins read it as the view tenancy.orgs.';
 
 CREATE TABLE tenancy.org_external_ids (
 	issuer_id uuid NOT NULL REFERENCES tenancy.issuers,
 	external_id text COLLATE "C" NOT NULL CHECK (external_id <> '' AND pg_catalog.octet_length(external_id) <= 1024),
-	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
+	org_id uuid NOT NULL REFERENCES tenancy.organizations ON DELETE CASCADE,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	PRIMARY KEY (issuer_id, external_id)
 );
@@ -56,9 +56,40 @@ COMMENT ON TABLE tenancy.org_external_ids IS 'Maps what an issuer calls an org t
 
 CREATE TABLE tenancy.memberships (
 	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE,
-	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
+	org_id uuid NOT NULL REFERENCES tenancy.organizations ON DELETE CASCADE,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	PRIMARY KEY (user_id, org_id)
 );
 CREATE INDEX memberships_org_id ON tenancy.memberships (org_id);
 COMMENT ON TABLE tenancy.memberships IS 'Who belongs to which org.';
+
+CREATE TABLE tenancy.default_orgs (
+	user_id uuid PRIMARY KEY,
+	org_id uuid NOT NULL,
+	FOREIGN KEY (user_id, org_id) REFERENCES tenancy.memberships ON DELETE CASCADE
+);
+CREATE INDEX default_orgs_user_id_org_id ON tenancy.default_orgs (user_id, org_id);
+COMMENT ON TABLE tenancy.default_orgs IS 'The org that a member of several works in when none is picked. Goes with the membership.';
+
+CREATE TABLE tenancy.impersonations (
+	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+	superadmin_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE,
+	user_id uuid NOT NULL REFERENCES tenancy.users ON DELETE CASCADE,
+	reason text NOT NULL CHECK (pg_catalog.btrim(reason) <> ''),
+	read_only boolean NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	expires_at timestamptz NOT NULL,
+	ended_at timestamptz,
+	CHECK (superadmin_id <> user_id)
+);
+CREATE INDEX impersonations_superadmin_id ON tenancy.impersonations (superadmin_id);
+CREATE INDEX impersonations_user_id ON tenancy.impersonations (user_id);
+COMMENT ON TABLE tenancy.impersonations IS 'Which superadmin acts as which user, why and until when. The setting tenancy.impersonation names a row.';
+
+CREATE TABLE tenancy.synced_events (
+	issuer_id uuid NOT NULL REFERENCES tenancy.issuers,
+	object text COLLATE "C" NOT NULL CHECK (pg_catalog.octet_length(object) <= 2200),
+	event_at timestamptz NOT NULL,
+	PRIMARY KEY (issuer_id, object)
+);
+COMMENT ON TABLE tenancy.synced_events IS 'When the last event that was applied to an issuer''s org, member or user happened: an older one that arrives later is passed over.';

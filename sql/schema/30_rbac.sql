@@ -2,7 +2,7 @@
 
 CREATE TABLE tenancy.roles (
 	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
-	org_id uuid REFERENCES tenancy.orgs ON DELETE CASCADE,
+	org_id uuid REFERENCES tenancy.organizations ON DELETE CASCADE,
 	name text COLLATE "C" NOT NULL CHECK (name ~ '^[a-z][a-z0-9_-]{0,62}$'),
 	description text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -95,9 +95,17 @@ COMMENT ON FUNCTION tenancy.check_role_permission() IS 'Trigger: a grant is of a
 CREATE TRIGGER check_action BEFORE INSERT OR UPDATE ON tenancy.role_permissions
 	FOR EACH ROW EXECUTE FUNCTION tenancy.check_role_permission();
 
+CREATE TABLE tenancy.fresh_authentications (
+	resource_type text COLLATE "C" NOT NULL REFERENCES tenancy.resource_types ON DELETE CASCADE,
+	action text COLLATE "C" NOT NULL,
+	max_age interval NOT NULL CHECK (max_age > interval '0'),
+	PRIMARY KEY (resource_type, action)
+);
+COMMENT ON TABLE tenancy.fresh_authentications IS 'Permissions that need the user to have authenticated within max_age, whatever role grants them.';
+
 CREATE TABLE tenancy.invitations (
 	id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
-	org_id uuid NOT NULL REFERENCES tenancy.orgs ON DELETE CASCADE,
+	org_id uuid NOT NULL REFERENCES tenancy.organizations ON DELETE CASCADE,
 	email text COLLATE "C" NOT NULL CHECK (email ~ '^[^@\s]+@[^@\s]+$' AND pg_catalog.octet_length(email) <= 320),
 	role_id uuid NOT NULL REFERENCES tenancy.roles ON DELETE CASCADE,
 	token_hash bytea NOT NULL UNIQUE CHECK (pg_catalog.octet_length(token_hash) = 32),
@@ -107,6 +115,7 @@ CREATE TABLE tenancy.invitations (
 	accepted_at timestamptz,
 	accepted_by uuid REFERENCES tenancy.users ON DELETE SET NULL,
 	revoked_at timestamptz,
+	any_email boolean NOT NULL DEFAULT false,
 	CHECK (accepted_at IS NULL OR revoked_at IS NULL),
 	CHECK (accepted_by IS NULL OR accepted_at IS NOT NULL)
 );
@@ -116,4 +125,5 @@ CREATE INDEX invitations_org_id ON tenancy.invitations (org_id);
 CREATE INDEX invitations_role_id ON tenancy.invitations (role_id);
 CREATE INDEX invitations_invited_by ON tenancy.invitations (invited_by);
 CREATE INDEX invitations_accepted_by ON tenancy.invitations (accepted_by);
+COMMENT ON COLUMN tenancy.invitations.any_email IS 'Whoever knows the secret may accept, whatever their address.';
 COMMENT ON TABLE tenancy.invitations IS 'Who is invited to which org; the secret is stored as its SHA-256. provision_user() accepts what is pending for the verified email.';

@@ -18,8 +18,8 @@ DO $$
 DECLARE
 	t name;
 BEGIN
-	FOREACH t IN ARRAY ARRAY['users', 'identities', 'superadmins', 'orgs', 'org_external_ids', 'memberships', 'roles',
-		'membership_roles', 'role_permissions', 'revoked_permissions'] LOOP
+	FOREACH t IN ARRAY ARRAY['users', 'identities', 'superadmins', 'organizations', 'org_external_ids', 'memberships', 'roles',
+		'membership_roles', 'role_permissions', 'revoked_permissions', 'fresh_authentications', 'default_orgs', 'impersonations'] LOOP
 		EXECUTE pg_catalog.format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%I
 			FOR EACH STATEMENT EXECUTE FUNCTION tenancy.signal_authority_change()', t);
 		EXECUTE pg_catalog.format('ALTER TABLE tenancy.%I ENABLE ALWAYS TRIGGER signal_change', t);

@@ -3,16 +3,16 @@
 -- Every value of B contains SECRET-B, so that it shows wherever it leaks.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS iso CASCADE;
-DELETE FROM tenancy.orgs WHERE slug LIKE 'iso-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'iso-%';
 DELETE FROM tenancy.users WHERE email LIKE '%@iso.test';
 
-INSERT INTO tenancy.orgs (id, slug, name) VALUES
+INSERT INTO tenancy.organizations (id, slug, name) VALUES
 	('0a000000-0000-4000-8000-000000000000', 'iso-a', 'A'),
 	('0b000000-0000-4000-8000-000000000000', 'iso-b', 'SECRET-B'),
 	('0c000000-0000-4000-8000-000000000000', 'iso-c', 'C'),
 	('0d000000-0000-4000-8000-000000000000', 'iso-d', 'D');
-UPDATE tenancy.orgs SET status = 'suspended', status_reason = 'invoice unpaid' WHERE slug = 'iso-c';
-UPDATE tenancy.orgs SET status = 'archived' WHERE slug = 'iso-d';
+UPDATE tenancy.organizations SET status = 'suspended', status_reason = 'invoice unpaid' WHERE slug = 'iso-c';
+UPDATE tenancy.organizations SET status = 'archived' WHERE slug = 'iso-d';
 
 -- Who they are, and in which org with which role. "both" is admin in A and viewer in B; "roleless" is in B with no role at all
 -- and in A as admin; "root" is a superadmin and an admin of A.
@@ -32,10 +32,10 @@ INSERT INTO tenancy.identities (issuer_id, subject, user_id)
 SELECT i.id, u.email, u.id FROM tenancy.issuers i, tenancy.users u
 WHERE i.issuer = 'https://clerk.test' AND u.email LIKE '%@iso.test';
 INSERT INTO tenancy.memberships (user_id, org_id)
-SELECT u.id, o.id FROM iso.seats s JOIN tenancy.users u ON u.email = s.name || '@iso.test' JOIN tenancy.orgs o ON o.slug = s.org;
+SELECT u.id, o.id FROM iso.seats s JOIN tenancy.users u ON u.email = s.name || '@iso.test' JOIN tenancy.organizations o ON o.slug = s.org;
 INSERT INTO tenancy.membership_roles (user_id, org_id, role_id)
 SELECT u.id, o.id, r.id FROM iso.seats s JOIN tenancy.users u ON u.email = s.name || '@iso.test'
-JOIN tenancy.orgs o ON o.slug = s.org JOIN tenancy.roles r ON r.name = s.role AND r.org_id IS NULL;
+JOIN tenancy.organizations o ON o.slug = s.org JOIN tenancy.roles r ON r.name = s.role AND r.org_id IS NULL;
 INSERT INTO tenancy.superadmins (user_id) SELECT id FROM tenancy.users WHERE email = 'root@iso.test';
 
 INSERT INTO iso.people VALUES ('anonymous', ''),

@@ -134,26 +134,26 @@ INSERT INTO catalog.wrong (statement) VALUES
 	('INSERT INTO tenancy.identities SELECT id, repeat(''x'', 1025), minting.user_id(''catalog-user'') FROM tenancy.issuers'),
 	('INSERT INTO tenancy.identities SELECT id, ''nobody'', gen_random_uuid() FROM tenancy.issuers; SET CONSTRAINTS ALL IMMEDIATE'),
 	('INSERT INTO tenancy.superadmins VALUES (gen_random_uuid())'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''catalog-acme'', ''Again'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''Catalog'', ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''-catalog'', ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''catalog-'', ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (E''catalog\n'', ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (repeat(''x'', 64), ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (gen_random_uuid()::text, ''x'')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''catalog-x'', '' '')'),
-	('INSERT INTO tenancy.orgs (slug, name) VALUES (''catalog-x'', repeat(''x'', 201))'),
-	('INSERT INTO tenancy.orgs (slug, name, kind) VALUES (''catalog-x'', ''x'', ''huge'')'),
-	('INSERT INTO tenancy.orgs (slug, name, status) VALUES (''catalog-x'', ''x'', ''closed'')'),
-	('INSERT INTO tenancy.org_external_ids SELECT i.id, ''x'', o.id FROM tenancy.issuers i, tenancy.orgs o WHERE o.slug LIKE ''catalog-%'''),
-	('INSERT INTO tenancy.org_external_ids SELECT i.id, '''', o.id FROM tenancy.issuers i, tenancy.orgs o WHERE o.slug = ''catalog-acme'''),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''catalog-acme'', ''Again'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''Catalog'', ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''-catalog'', ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''catalog-'', ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (E''catalog\n'', ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (repeat(''x'', 64), ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (gen_random_uuid()::text, ''x'')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''catalog-x'', '' '')'),
+	('INSERT INTO tenancy.organizations (slug, name) VALUES (''catalog-x'', repeat(''x'', 201))'),
+	('INSERT INTO tenancy.organizations (slug, name, kind) VALUES (''catalog-x'', ''x'', ''huge'')'),
+	('INSERT INTO tenancy.organizations (slug, name, status) VALUES (''catalog-x'', ''x'', ''closed'')'),
+	('INSERT INTO tenancy.org_external_ids SELECT i.id, ''x'', o.id FROM tenancy.issuers i, tenancy.organizations o WHERE o.slug LIKE ''catalog-%'''),
+	('INSERT INTO tenancy.org_external_ids SELECT i.id, '''', o.id FROM tenancy.issuers i, tenancy.organizations o WHERE o.slug = ''catalog-acme'''),
 	('INSERT INTO tenancy.memberships SELECT user_id, org_id FROM tenancy.memberships'),
 	('INSERT INTO tenancy.memberships SELECT minting.user_id(''catalog-user''), gen_random_uuid()'),
-	('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''catalog-user''), o.id, r.id FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''catalog-beta'' AND r.org_id IS NULL'),
+	('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''catalog-user''), o.id, r.id FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = ''catalog-beta'' AND r.org_id IS NULL'),
 	('INSERT INTO tenancy.membership_roles SELECT user_id, org_id, gen_random_uuid() FROM tenancy.memberships'),
 	('INSERT INTO tenancy.roles (name) VALUES (''admin'')'),
 	('INSERT INTO tenancy.roles (name) VALUES (''Catalog'')'),
-	('INSERT INTO tenancy.roles (org_id, name) SELECT id, ''viewer'' FROM tenancy.orgs WHERE slug = ''catalog-acme'''),
+	('INSERT INTO tenancy.roles (org_id, name) SELECT id, ''viewer'' FROM tenancy.organizations WHERE slug = ''catalog-acme'''),
 	('DELETE FROM tenancy.resource_types WHERE name = ''org'''),
 	('INSERT INTO tenancy.role_permissions SELECT id, ''org'', ''nonsense'' FROM tenancy.roles'),
 	('INSERT INTO tenancy.role_permissions SELECT id, ''catalog_nonsense'', ''read'' FROM tenancy.roles'),
@@ -162,27 +162,27 @@ INSERT INTO catalog.wrong (statement) VALUES
 	('INSERT INTO tenancy.keyring_signal VALUES (true)'), ('INSERT INTO tenancy.keyring_signal VALUES (false)');
 -- An invitation that is well, with one thing wrong each time.
 INSERT INTO catalog.wrong (statement) SELECT format('INSERT INTO tenancy.invitations (org_id, role_id, email, token_hash, expires_at, accepted_at, revoked_at, accepted_by)
-	SELECT o.id, r.id, %s, %s, now(), %s, %s, %s FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''catalog-acme'' AND r.org_id IS NULL AND r.name = ''member''', email, hash, accepted, revoked, accepted_by)
+	SELECT o.id, r.id, %s, %s, now(), %s, %s, %s FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = ''catalog-acme'' AND r.org_id IS NULL AND r.name = ''member''', email, hash, accepted, revoked, accepted_by)
 	FROM (VALUES (1, '''no address''', 'sha256(''a'')', 'NULL::timestamptz', 'NULL::timestamptz', 'NULL::uuid'), (2, '''a@b c''', 'sha256(''a'')', 'NULL', 'NULL', 'NULL'), (3, 'repeat(''x'', 320) || ''@x''', 'sha256(''a'')', 'NULL', 'NULL', 'NULL'), (4, '''''', 'sha256(''a'')', 'NULL', 'NULL', 'NULL'),
 		(5, '''a@b''', '''\x00''', 'NULL', 'NULL', 'NULL'), (6, '''a@b''', 'sha256(''a'')', 'now()', 'now()', 'NULL'), (7, '''a@b''', 'sha256(''a'')', 'NULL', 'NULL', 'minting.user_id(''catalog-user'')')) x (n, email, hash, accepted, revoked, accepted_by) ORDER BY n;
 SELECT n, split_part(statement, ' ', 3) AS on, catalog.code(statement) AS code FROM catalog.wrong ORDER BY n;
 -- The same secret twice, and two pending invitations of one address to one org.
-INSERT INTO tenancy.invitations (org_id, role_id, email, token_hash, expires_at) SELECT o.id, r.id, 'A@catalog.test', sha256('a'), now() FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = 'catalog-acme' AND r.org_id IS NULL AND r.name = 'member';
-SELECT catalog.code(format('INSERT INTO tenancy.invitations (org_id, role_id, email, token_hash, expires_at, revoked_at) SELECT o.id, r.id, ''%s@catalog.test'', sha256(''%s''), now(), %L FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''%s'' AND r.org_id IS NULL AND r.name = ''admin''', email, hash, revoked, org))
+INSERT INTO tenancy.invitations (org_id, role_id, email, token_hash, expires_at) SELECT o.id, r.id, 'A@catalog.test', sha256('a'), now() FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = 'catalog-acme' AND r.org_id IS NULL AND r.name = 'member';
+SELECT catalog.code(format('INSERT INTO tenancy.invitations (org_id, role_id, email, token_hash, expires_at, revoked_at) SELECT o.id, r.id, ''%s@catalog.test'', sha256(''%s''), now(), %L FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = ''%s'' AND r.org_id IS NULL AND r.name = ''admin''', email, hash, revoked, org))
 FROM (VALUES (1, 'a', 'b', NULL, 'catalog-acme'), (2, 'b', 'a', NULL, 'catalog-acme'), (3, 'a', 'c', NULL, 'catalog-beta'), (4, 'a', 'd', now()::text, 'catalog-acme')) x (n, email, hash, revoked, org) ORDER BY n;
 
 \echo == what goes with what
 -- A user's deletion takes what is the user's, and leaves the org; an org's takes its memberships, roles and invitations.
-INSERT INTO tenancy.roles (org_id, name) SELECT id, 'catalog-own' FROM tenancy.orgs WHERE slug = 'catalog-acme';
+INSERT INTO tenancy.roles (org_id, name) SELECT id, 'catalog-own' FROM tenancy.organizations WHERE slug = 'catalog-acme';
 INSERT INTO tenancy.role_permissions SELECT id, 'audit', 'read' FROM tenancy.roles WHERE name = 'catalog-own';
-UPDATE tenancy.orgs SET created_by = minting.user_id('catalog-user') WHERE slug = 'catalog-acme';
+UPDATE tenancy.organizations SET created_by = minting.user_id('catalog-user') WHERE slug = 'catalog-acme';
 DELETE FROM tenancy.users WHERE name = 'catalog-user';
-SELECT (SELECT count(*) FROM tenancy.identities WHERE subject = 'catalog-user') AS identities, (SELECT count(*) FROM tenancy.orgs WHERE slug = 'catalog-acme' AND created_by IS NULL) AS orgs,
-	(SELECT count(*) FROM tenancy.memberships m JOIN tenancy.orgs o ON o.id = m.org_id WHERE o.slug = 'catalog-acme') AS memberships;
-SELECT id AS acme FROM tenancy.orgs WHERE slug = 'catalog-acme' \gset
-DELETE FROM tenancy.orgs WHERE slug = 'catalog-acme';
+SELECT (SELECT count(*) FROM tenancy.identities WHERE subject = 'catalog-user') AS identities, (SELECT count(*) FROM tenancy.organizations WHERE slug = 'catalog-acme' AND created_by IS NULL) AS orgs,
+	(SELECT count(*) FROM tenancy.memberships m JOIN tenancy.organizations o ON o.id = m.org_id WHERE o.slug = 'catalog-acme') AS memberships;
+SELECT id AS acme FROM tenancy.organizations WHERE slug = 'catalog-acme' \gset
+DELETE FROM tenancy.organizations WHERE slug = 'catalog-acme';
 SELECT (SELECT count(*) FROM tenancy.memberships WHERE org_id = :'acme') AS memberships, (SELECT count(*) FROM tenancy.roles WHERE org_id = :'acme') AS roles, (SELECT count(*) FROM tenancy.invitations WHERE org_id = :'acme') AS invitations;
-DELETE FROM tenancy.orgs WHERE slug = 'catalog-beta';
+DELETE FROM tenancy.organizations WHERE slug = 'catalog-beta';
 DELETE FROM tenancy.users WHERE name LIKE 'catalog-%';
 
 \echo == what a dump carries

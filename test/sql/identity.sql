@@ -9,7 +9,7 @@ GRANT USAGE ON SCHEMA identity TO regress_tenancy_app;
 SELECT minting.enrol('identity-alice', 'identity-acme', 'admin'), minting.enrol('identity-bob', 'identity-beta', 'member') \g /dev/null
 CREATE TABLE identity.note (body text);
 SELECT tenancy.protect('identity.note', 'identity_note');
-INSERT INTO identity.note SELECT o.slug || n, o.id FROM tenancy.orgs o, generate_series(1, 2) n WHERE o.slug IN ('identity-acme', 'identity-beta');
+INSERT INTO identity.note SELECT o.slug || n, o.id FROM tenancy.organizations o, generate_series(1, 2) n WHERE o.slug IN ('identity-acme', 'identity-beta');
 GRANT ALL ON identity.note TO regress_tenancy_app;
 CREATE VIEW identity.me WITH (security_invoker) AS
 	SELECT s.status, s.subject, (SELECT string_agg(body, ' ' ORDER BY body) FROM identity.note) AS notes FROM tenancy.session() s;
@@ -349,7 +349,7 @@ SHOW tenancy.session_token;
 
 \echo == parallel workers have the identity of their leader
 \c - :admin
-INSERT INTO identity.note SELECT 'more', o.id FROM tenancy.orgs o, generate_series(1, CASE slug WHEN 'identity-acme' THEN 998 ELSE 1998 END)
+INSERT INTO identity.note SELECT 'more', o.id FROM tenancy.organizations o, generate_series(1, CASE slug WHEN 'identity-acme' THEN 998 ELSE 1998 END)
 WHERE o.slug IN ('identity-acme', 'identity-beta');
 ALTER TABLE identity.note SET (parallel_workers = 2);
 ANALYZE identity.note;
@@ -406,4 +406,4 @@ DROP SCHEMA identity CASCADE;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'identity_note';
 DELETE FROM tenancy.resource_types WHERE name = 'identity_note';
 DELETE FROM tenancy.users WHERE name LIKE 'identity-%';
-DELETE FROM tenancy.orgs WHERE slug LIKE 'identity-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'identity-%';

@@ -205,7 +205,7 @@ SET ROLE regress_tenancy_app;
 EXECUTE p;
 SELECT status FROM tenancy.session();
 RESET ROLE;
-UPDATE tenancy.orgs SET status = 'suspended' WHERE slug = 'iso-a';
+UPDATE tenancy.organizations SET status = 'suspended' WHERE slug = 'iso-a';
 SET ROLE regress_tenancy_app;
 SET tenancy.session_token = :'admin_a';
 EXECUTE p;

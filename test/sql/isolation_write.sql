@@ -235,8 +235,8 @@ SET SESSION AUTHORIZATION :dba;
 SELECT s, iso.attempt(s) FROM unnest('{ALTER TABLE iso.note DISABLE ROW LEVEL SECURITY,ALTER TABLE iso.note NO FORCE ROW LEVEL SECURITY,DROP POLICY tenancy_wall_read ON iso.note,
 CREATE POLICY p ON iso.note USING (true),ALTER POLICY tenancy_wall_read ON iso.note USING (true),ALTER TABLE iso.note OWNER TO regress_tenancy_app,
 DROP TABLE iso.note,CREATE INDEX ON iso.note (body),CREATE RULE r AS ON INSERT TO iso.note DO ALSO NOTHING,VACUUM iso.note,
-SET session_replication_role = replica,SELECT tenancy.unprotect(''iso.note''),INSERT INTO tenancy.memberships SELECT FROM tenancy.orgs,
-SELECT FROM tenancy.orgs,SELECT FROM tenancy.users,UPDATE tenancy.role_permissions SET action = ''read'',SELECT lo_import(''/etc/hostname''),
+SET session_replication_role = replica,SELECT tenancy.unprotect(''iso.note''),INSERT INTO tenancy.memberships SELECT FROM tenancy.organizations,
+SELECT FROM tenancy.organizations,SELECT FROM tenancy.users,UPDATE tenancy.role_permissions SET action = ''read'',SELECT lo_import(''/etc/hostname''),
 SELECT pg_read_file(''PG_VERSION''),ALTER ROLE regress_tenancy_app BYPASSRLS,ALTER EXTENSION tenancy UPDATE,DROP EXTENSION tenancy,
 ALTER FUNCTION tenancy.current_org() IMMUTABLE,CREATE FUNCTION tenancy.current_org(int) RETURNS int LANGUAGE sql AS ''SELECT 1'',
 COPY iso.note TO PROGRAM ''cat'',SELECT FROM pg_statistic}'::text[]) s;

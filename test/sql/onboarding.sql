@@ -37,13 +37,13 @@ RETURNS SETOF record LANGUAGE sql SECURITY DEFINER AS $$
 	SELECT u.email, u.email_verified, left(u.name, 40), EXISTS (SELECT FROM tenancy.superadmins a WHERE a.user_id = u.id),
 		(SELECT string_agg(format('%s %s "%s" %s', onboarding.plain(o.slug), o.kind, left(o.name, 40), (SELECT string_agg(r.name, ',' ORDER BY r.name)
 			FROM tenancy.membership_roles x JOIN tenancy.roles r ON r.id = x.role_id WHERE x.user_id = u.id AND x.org_id = o.id)), '; ' ORDER BY o.created_at, o.name)
-		FROM tenancy.memberships m JOIN tenancy.orgs o ON o.id = m.org_id WHERE m.user_id = u.id)
+		FROM tenancy.memberships m JOIN tenancy.organizations o ON o.id = m.org_id WHERE m.user_id = u.id)
 	FROM tenancy.users u JOIN tenancy.identities d ON d.user_id = u.id JOIN tenancy.issuers i ON i.id = d.issuer_id
 	JOIN minting.keys k ON k.issuer = i.issuer WHERE d.subject = 'onboarding-' || account.subject AND k.name = account.key
 $$;
 -- How much there is of everything that onboarding writes.
 CREATE FUNCTION onboarding.rows() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
-	SELECT concat_ws(' ', (SELECT count(*) FROM tenancy.users), (SELECT count(*) FROM tenancy.identities), (SELECT count(*) FROM tenancy.orgs),
+	SELECT concat_ws(' ', (SELECT count(*) FROM tenancy.users), (SELECT count(*) FROM tenancy.identities), (SELECT count(*) FROM tenancy.organizations),
 		(SELECT count(*) FROM tenancy.memberships), (SELECT count(*) FROM tenancy.membership_roles), (SELECT count(*) FROM tenancy.superadmins),
 		(SELECT count(*) FROM tenancy.invitations WHERE accepted_at IS NOT NULL))
 $$;
@@ -149,11 +149,11 @@ SELECT n, a.email, a.verified, a.orgs FROM people, onboarding.account(subject) a
 SELECT n, a.email, regexp_replace(a.orgs, '^(\w+)(-#{8})? ', '\1(-########) ') FROM people, onboarding.account(subject) a WHERE n IN (3, 4, 5, 8) ORDER BY n;
 \c - :dba
 SET client_min_messages = warning;
-SELECT max(char_length(name)) AS longest_name, max(length(slug)) <= 57 AS slugs_leave_room FROM tenancy.orgs WHERE name LIKE 'Onboarding %';
+SELECT max(char_length(name)) AS longest_name, max(length(slug)) <= 57 AS slugs_leave_room FROM tenancy.organizations WHERE name LIKE 'Onboarding %';
 
 \echo == invitations
 CREATE FUNCTION onboarding.org(slug text, status text DEFAULT 'active') RETURNS uuid LANGUAGE sql AS $$
-	INSERT INTO tenancy.orgs (slug, name, status) VALUES ('onboarding-' || slug, initcap(slug), status)
+	INSERT INTO tenancy.organizations (slug, name, status) VALUES ('onboarding-' || slug, initcap(slug), status)
 	ON CONFLICT (slug) DO UPDATE SET status = excluded.status RETURNING id
 $$;
 -- An invitation to an org; the last argument says what has become of it.
@@ -162,18 +162,18 @@ CREATE FUNCTION onboarding.invite(email text, slug text, role text DEFAULT 'memb
 	SELECT o.id, email || '@onboarding.test', r.id, sha256(gen_random_uuid()::text::bytea),
 		now() + CASE state WHEN 'expired' THEN interval '-1 second' ELSE interval '1 day' END,
 		CASE state WHEN 'revoked' THEN now() END, CASE state WHEN 'accepted' THEN now() END
-	FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = 'onboarding-' || invite.slug AND r.name = invite.role AND (r.org_id IS NULL OR r.org_id = o.id)
+	FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = 'onboarding-' || invite.slug AND r.name = invite.role AND (r.org_id IS NULL OR r.org_id = o.id)
 $$;
 -- Those for an address, with what has become of them.
 CREATE FUNCTION onboarding.invitations(for_email text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT format('%s %s %s', o.slug, CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted by ' || coalesce(d.subject, 'somebody') WHEN i.revoked_at IS NOT NULL THEN 'revoked'
 		WHEN i.expires_at <= now() THEN 'expired' ELSE 'pending' END, CASE WHEN i.accepted_at = (SELECT m.created_at FROM tenancy.memberships m
 		WHERE m.user_id = i.accepted_by AND m.org_id = i.org_id) THEN 'when joining' END)
-	FROM tenancy.invitations i JOIN tenancy.orgs o ON o.id = i.org_id LEFT JOIN tenancy.identities d ON d.user_id = i.accepted_by
+	FROM tenancy.invitations i JOIN tenancy.organizations o ON o.id = i.org_id LEFT JOIN tenancy.identities d ON d.user_id = i.accepted_by
 	WHERE lower(i.email) = lower(for_email) || '@onboarding.test' ORDER BY 1
 $$;
 SELECT onboarding.org('acme'), onboarding.org('beta'), onboarding.org('shut', 'suspended'), onboarding.org('gone', 'archived') \g /dev/null
-INSERT INTO tenancy.roles (org_id, name) SELECT id, 'onboarding-clerk' FROM tenancy.orgs WHERE slug = 'onboarding-acme';
+INSERT INTO tenancy.roles (org_id, name) SELECT id, 'onboarding-clerk' FROM tenancy.organizations WHERE slug = 'onboarding-acme';
 SELECT onboarding.invite('Bob', 'acme'), onboarding.invite('carl', 'acme', 'viewer'), onboarding.invite('carl', 'beta', 'admin'),
 	onboarding.invite('dora', 'acme', 'member', 'expired'), onboarding.invite('dora', 'beta', 'member', 'revoked'), onboarding.invite('dora', 'shut'), onboarding.invite('dora', 'gone'),
 	onboarding.invite('eve', 'acme', 'admin'), onboarding.invite('fay', 'acme', 'onboarding-clerk'),
@@ -217,7 +217,7 @@ SET client_min_messages = warning;
 SELECT onboarding.invitations(p) FROM unnest('{bob,carl,dora,eve,fay,gus,hal}'::text[]) WITH ORDINALITY x (p, n) ORDER BY n;
 
 \echo == a user without an org
-DELETE FROM tenancy.memberships m USING tenancy.orgs o WHERE o.id = m.org_id AND o.slug = 'onboarding-acme';
+DELETE FROM tenancy.memberships m USING tenancy.organizations o WHERE o.id = m.org_id AND o.slug = 'onboarding-acme';
 SELECT onboarding.invite('bob', 'beta', 'viewer') \g /dev/null
 \c - regress_tenancy_app
 SET client_min_messages = warning;
@@ -229,7 +229,7 @@ SELECT orgs FROM onboarding.account('fay');
 -- An org that is suspended is an org; no other is made.
 \c - :dba
 SET client_min_messages = warning;
-UPDATE tenancy.orgs SET status = 'suspended' WHERE slug = 'onboarding-beta';
+UPDATE tenancy.organizations SET status = 'suspended' WHERE slug = 'onboarding-beta';
 SELECT onboarding.invite('bob', 'acme') \g /dev/null
 \c - regress_tenancy_app
 SET client_min_messages = warning;
@@ -317,7 +317,7 @@ SELECT count(*) FROM tenancy.my_orgs();
 -- Who has left an org cannot get back in by making it again.
 \c - :dba
 SET client_min_messages = warning;
-DELETE FROM tenancy.memberships m USING tenancy.orgs o WHERE o.id = m.org_id AND o.slug = 'onboarding-s1';
+DELETE FROM tenancy.memberships m USING tenancy.organizations o WHERE o.id = m.org_id AND o.slug = 'onboarding-s1';
 DELETE FROM tenancy.memberships m USING tenancy.users u WHERE u.id = m.user_id AND u.name = 'Onboarding Late';
 \c - regress_tenancy_app
 SET client_min_messages = warning;
@@ -402,7 +402,7 @@ SET client_min_messages = warning;
 SELECT count(*) FROM tenancy.memberships m JOIN tenancy.identities i USING (user_id) WHERE i.subject LIKE 'onboarding-%'
 	AND NOT EXISTS (SELECT FROM tenancy.membership_roles r WHERE r.user_id = m.user_id AND r.org_id = m.org_id);
 SELECT count(*) FROM tenancy.users u WHERE u.name LIKE 'Onboarding %' AND NOT EXISTS (SELECT FROM tenancy.identities i WHERE i.user_id = u.id);
-DELETE FROM tenancy.orgs o WHERE o.slug LIKE 'onboarding-%' OR EXISTS (SELECT FROM tenancy.memberships m JOIN tenancy.identities i USING (user_id) WHERE m.org_id = o.id AND i.subject LIKE 'onboarding-%')
+DELETE FROM tenancy.organizations o WHERE o.slug LIKE 'onboarding-%' OR EXISTS (SELECT FROM tenancy.memberships m JOIN tenancy.identities i USING (user_id) WHERE m.org_id = o.id AND i.subject LIKE 'onboarding-%')
 	OR o.created_by IN (SELECT i.user_id FROM tenancy.identities i WHERE i.subject LIKE 'onboarding-%');
 DELETE FROM tenancy.users u USING tenancy.identities i WHERE i.user_id = u.id AND i.subject LIKE 'onboarding-%';
 DROP SCHEMA onboarding CASCADE;

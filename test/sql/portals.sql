@@ -7,7 +7,7 @@ SELECT FROM minting.enrol('portals-alice', 'portals-acme', 'admin');
 SELECT FROM minting.enrol('portals-bob', 'portals-beta', 'admin');
 CREATE TABLE portals_note (id int, body text);
 SELECT tenancy.protect('portals_note', 'portals_note');
-INSERT INTO portals_note SELECT g, 'of ' || o.slug, o.id FROM tenancy.orgs o, generate_series(1, 4) g WHERE o.slug IN ('portals-acme', 'portals-beta');
+INSERT INTO portals_note SELECT g, 'of ' || o.slug, o.id FROM tenancy.organizations o, generate_series(1, 4) g WHERE o.slug IN ('portals-acme', 'portals-beta');
 GRANT ALL ON portals_note TO regress_tenancy_app;
 \c - regress_tenancy_app
 SET client_min_messages = warning;
@@ -81,5 +81,5 @@ SET client_min_messages = warning;
 DROP TABLE portals_note;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'portals_note';
 DELETE FROM tenancy.resource_types WHERE name = 'portals_note';
-DELETE FROM tenancy.orgs WHERE slug IN ('portals-acme', 'portals-beta');
+DELETE FROM tenancy.organizations WHERE slug IN ('portals-acme', 'portals-beta');
 DELETE FROM tenancy.users WHERE id IN (minting.user_id('portals-alice'), minting.user_id('portals-bob'));

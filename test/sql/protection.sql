@@ -10,7 +10,7 @@ CREATE SCHEMA shop;
 SET search_path = shop;
 CREATE ROLE regress_tenancy_table_owner;
 CREATE ROLE regress_tenancy_bystander;
-INSERT INTO tenancy.orgs (id, slug, name) VALUES
+INSERT INTO tenancy.organizations (id, slug, name) VALUES
 	('aaaaaaaa-0000-4000-8000-000000000001', 'regress-acme', 'Acme'),
 	('bbbbbbbb-0000-4000-8000-000000000002', 'regress-beta', 'Beta');
 
@@ -245,7 +245,7 @@ CREATE TABLE hashed (org_id uuid, id int);
 CREATE INDEX ON hashed USING hash (org_id);
 CREATE INDEX ON hashed (org_id) WHERE id > 0;
 CREATE INDEX ON hashed (id, org_id);
-CREATE TABLE linked (org_id uuid CONSTRAINT linked_org REFERENCES tenancy.orgs ON DELETE CASCADE, id int);
+CREATE TABLE linked (org_id uuid CONSTRAINT linked_org REFERENCES tenancy.organizations ON DELETE CASCADE, id int);
 CREATE INDEX ON linked (org_id DESC, id);
 CREATE UNLOGGED TABLE scratch (id uuid);
 SELECT tenancy.protect(t) FROM unnest(ARRAY['composite_key', 'plain_key', 'hashed', 'linked', 'scratch']::regclass[]) AS t;
@@ -345,7 +345,7 @@ CREATE TEMPORARY TABLE short_lived (id int);
 CREATE TABLE of_extension (id int);
 ALTER EXTENSION plpgsql ADD TABLE of_extension;
 SELECT refusal(format('SELECT tenancy.protect(%L)', t)) FROM unnest(ARRAY['a_view', 'a_matview', 'a_sequence', 'an_index',
-	'a_type', 'far', 'short_lived', 'of_extension', 'tenancy.orgs', 'pg_class', 'information_schema.sql_features']) AS t;
+	'a_type', 'far', 'short_lived', 'of_extension', 'tenancy.organizations', 'pg_class', 'information_schema.sql_features']) AS t;
 SELECT refusal(format('SELECT tenancy.protect(%L)', reltoastrelid::regclass)) ~ 'system catalog' FROM pg_class WHERE oid = 'contact'::regclass;
 SELECT refusal('SELECT tenancy.protect(NULL)');
 SELECT refusal('SELECT tenancy.protect(4294967295::regclass)');
@@ -393,7 +393,7 @@ SELECT refusal($$SELECT tenancy.protection_check('shop.owned', 'org_id')$$);
 SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT refusal($$SELECT tenancy.protection_check('shop.owned', 'org_id')$$);
 RESET ROLE;
-GRANT REFERENCES (id) ON tenancy.orgs TO regress_tenancy_table_owner;
+GRANT REFERENCES (id) ON tenancy.organizations TO regress_tenancy_table_owner;
 SET LOCAL ROLE regress_tenancy_table_owner;
 SELECT tenancy.protection_check('shop.owned', 'org_id');
 INSERT INTO owned VALUES (1), (2);
@@ -444,4 +444,4 @@ DROP FOREIGN DATA WRAPPER regress_tenancy_nothing CASCADE;
 DROP ROLE regress_tenancy_table_owner, regress_tenancy_bystander;
 DELETE FROM tenancy.role_permissions WHERE resource_type NOT IN (SELECT name FROM types_before);
 DELETE FROM tenancy.resource_types WHERE name NOT IN (SELECT name FROM types_before);
-DELETE FROM tenancy.orgs WHERE slug IN ('regress-acme', 'regress-beta');
+DELETE FROM tenancy.organizations WHERE slug IN ('regress-acme', 'regress-beta');

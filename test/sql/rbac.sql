@@ -52,7 +52,7 @@ SELECT minting.enrol('rbac-admin', 'rbac-acme', 'admin'), minting.enrol('rbac-me
 	minting.enrol('rbac-two', 'rbac-beta', 'admin'), minting.enrol('rbac-homeless', 'rbac-beta'), minting.enrol('rbac-shut', 'rbac-shut', 'admin') \g /dev/null
 DELETE FROM tenancy.membership_roles WHERE user_id = minting.user_id('rbac-none');
 DELETE FROM tenancy.memberships WHERE user_id = minting.user_id('rbac-homeless');
-UPDATE tenancy.orgs SET status = 'suspended' WHERE slug = 'rbac-shut';
+UPDATE tenancy.organizations SET status = 'suspended' WHERE slug = 'rbac-shut';
 INSERT INTO tenancy.superadmins VALUES (minting.user_id('rbac-super'));
 
 \echo == what every installation starts with
@@ -130,17 +130,17 @@ SELECT n, tenancy.can_i(action, type), rbac.code(format('SELECT tenancy.require(
 \echo == own roles of an org
 \c - :dba
 SET client_min_messages = warning;
-INSERT INTO tenancy.roles (org_id, name, description) SELECT id, 'rbac-auditor', 'Reads the log' FROM tenancy.orgs WHERE slug = 'rbac-acme';
+INSERT INTO tenancy.roles (org_id, name, description) SELECT id, 'rbac-auditor', 'Reads the log' FROM tenancy.organizations WHERE slug = 'rbac-acme';
 INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, 'audit', 'read' FROM tenancy.roles WHERE name = 'rbac-auditor';
 INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-none'), org_id, id FROM tenancy.roles WHERE name = 'rbac-auditor';
 INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-viewer'), org_id, id FROM tenancy.roles WHERE name = 'rbac-auditor';
 -- In another org it cannot be given, nor can its members be moved there.
-SELECT minting.refusal('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), o.id, r.id FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = ''rbac-beta'' AND r.name = ''rbac-auditor''');
+SELECT minting.refusal('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), o.id, r.id FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = ''rbac-beta'' AND r.name = ''rbac-auditor''');
 SELECT minting.refusal('UPDATE tenancy.membership_roles SET role_id = (SELECT id FROM tenancy.roles WHERE name = ''rbac-auditor'') WHERE user_id = minting.user_id(''rbac-other'')');
 -- Nor given to one who is no member.
 SELECT rbac.code('INSERT INTO tenancy.membership_roles SELECT minting.user_id(''rbac-other''), org_id, id FROM tenancy.roles WHERE name = ''rbac-auditor''');
 -- Nor take a built-in role's name; nor have an action that the type does not know.
-SELECT rbac.code(format('INSERT INTO tenancy.roles (org_id, name) SELECT id, %L FROM tenancy.orgs WHERE slug = ''rbac-acme''', name)) FROM unnest('{admin,member,viewer,rbac-auditor,Admin,"",9x}'::text[]) name;
+SELECT rbac.code(format('INSERT INTO tenancy.roles (org_id, name) SELECT id, %L FROM tenancy.organizations WHERE slug = ''rbac-acme''', name)) FROM unnest('{admin,member,viewer,rbac-auditor,Admin,"",9x}'::text[]) name;
 SELECT minting.refusal('INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, ''audit'', ''delete'' FROM tenancy.roles WHERE name = ''rbac-auditor''');
 SELECT rbac.code('INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, ''rbac_nonsense'', ''read'' FROM tenancy.roles WHERE name = ''rbac-auditor''');
 SELECT rbac.code('UPDATE tenancy.role_permissions SET action = ''nonsense'' WHERE role_id = (SELECT id FROM tenancy.roles WHERE name = ''rbac-auditor'')');
@@ -214,7 +214,7 @@ SELECT minting.refusal(call) FROM (VALUES (1, 'SELECT tenancy.grant_permission('
 	(4, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', ''nonsense'')'), (5, 'SELECT tenancy.grant_permission(NULL, ''read'', ''org'')'), (6, 'SELECT tenancy.grant_permission(''viewer'', NULL, ''org'')'), (7, 'SELECT tenancy.revoke_permission(''viewer'', ''read'', NULL)')) c (n, call) ORDER BY n;
 
 \echo == permission_matrix shows a function in WHERE no row that it does not show the caller
-INSERT INTO tenancy.roles (org_id, name) SELECT id, 'rbac_secret' FROM tenancy.orgs WHERE slug = 'rbac-beta';
+INSERT INTO tenancy.roles (org_id, name) SELECT id, 'rbac_secret' FROM tenancy.organizations WHERE slug = 'rbac-beta';
 SELECT count(*) AS planted FROM tenancy.roles WHERE name = 'rbac_secret';
 CREATE FUNCTION rbac.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$BEGIN RAISE INFO 'leaked %', $1; RETURN true; END$$;
 GRANT EXECUTE ON FUNCTION rbac.leak TO regress_tenancy_app;
@@ -288,7 +288,7 @@ SELECT rbac.ask('SELECT tenancy.can_i(''read'', ''org'')');
 SELECT tenancy.grant_permission('member', 'read', 'org');
 SELECT rbac.ask('SELECT tenancy.can_i(''read'', ''org'')');
 -- A role given and taken, and all of a role's rows at once.
-INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-member'), o.id, r.id FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = 'rbac-acme' AND r.name = 'admin' AND r.org_id IS NULL;
+INSERT INTO tenancy.membership_roles SELECT minting.user_id('rbac-member'), o.id, r.id FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = 'rbac-acme' AND r.name = 'admin' AND r.org_id IS NULL;
 SELECT rbac.ask('SELECT tenancy.can_i(''delete'', ''org'')');
 DELETE FROM tenancy.membership_roles x USING tenancy.roles r WHERE x.user_id = minting.user_id('rbac-member') AND r.id = x.role_id AND r.name = 'admin';
 SELECT rbac.ask('SELECT tenancy.can_i(''delete'', ''org'')');
@@ -301,6 +301,6 @@ DROP EXTENSION dblink CASCADE;
 DELETE FROM tenancy.role_permissions WHERE resource_type LIKE 'rbac%';
 DELETE FROM tenancy.resource_types WHERE name LIKE 'rbac%';
 DELETE FROM tenancy.users WHERE name LIKE 'rbac-%';
-DELETE FROM tenancy.orgs WHERE slug LIKE 'rbac-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'rbac-%';
 SELECT count(*) FROM tenancy.role_permissions p JOIN tenancy.resource_types t ON t.name = p.resource_type AND t.shipped WHERE NOT p.shipped;
 DROP SCHEMA rbac CASCADE;

@@ -8,11 +8,11 @@ GRANT USAGE ON SCHEMA settings TO regress_tenancy_app;
 SELECT minting.enrol('settings-alice', 'settings-acme', 'admin'), minting.enrol('settings-alice', 'settings-gamma', 'admin'),
 	minting.enrol('settings-bob', 'settings-beta', 'admin'), minting.enrol('settings-super', 'settings-beta', 'admin') \g /dev/null
 INSERT INTO tenancy.superadmins VALUES (minting.user_id('settings-super'));
-INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_settings', o.id FROM tenancy.issuers i, tenancy.orgs o
+INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_settings', o.id FROM tenancy.issuers i, tenancy.organizations o
 WHERE i.issuer = 'https://clerk.test' AND o.slug = 'settings-acme';
 CREATE TABLE settings.note (body text);
 SELECT tenancy.protect('settings.note', 'settings_note');
-INSERT INTO settings.note SELECT o.slug, o.id FROM tenancy.orgs o WHERE o.slug LIKE 'settings-%';
+INSERT INTO settings.note SELECT o.slug, o.id FROM tenancy.organizations o WHERE o.slug LIKE 'settings-%';
 GRANT ALL ON settings.note TO regress_tenancy_app;
 CREATE VIEW settings.me WITH (security_invoker) AS
 	SELECT s.status, s.subject, (SELECT string_agg(body, ' ' ORDER BY body) FROM settings.note) AS notes FROM tenancy.session() s;
@@ -371,7 +371,7 @@ TABLE settings.me;
 
 \echo parallel workers have it in its transaction, and see nothing after that
 \c - :admin
-INSERT INTO settings.note SELECT 'settings-acme', o.id FROM tenancy.orgs o, generate_series(1, 999) WHERE o.slug = 'settings-acme';
+INSERT INTO settings.note SELECT 'settings-acme', o.id FROM tenancy.organizations o, generate_series(1, 999) WHERE o.slug = 'settings-acme';
 ALTER TABLE settings.note SET (parallel_workers = 2);
 ANALYZE settings.note;
 \c - regress_tenancy_app
@@ -510,5 +510,5 @@ DROP SCHEMA settings CASCADE;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'settings_note';
 DELETE FROM tenancy.resource_types WHERE name = 'settings_note';
 DELETE FROM tenancy.users WHERE name LIKE 'settings-%';
-DELETE FROM tenancy.orgs WHERE slug LIKE 'settings-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'settings-%';
 SELECT count(*) AS settings_left FROM pg_db_role_setting, unnest(setconfig) c WHERE c LIKE 'tenancy.%';

@@ -100,9 +100,9 @@ BEGIN
 		INSERT INTO tenancy.users (name) VALUES (subject) RETURNING id INTO user_id;
 		INSERT INTO tenancy.identities SELECT i.id, subject, user_id FROM tenancy.issuers i WHERE i.issuer = enrol.issuer;
 	END IF;
-	INSERT INTO tenancy.orgs (slug, name) VALUES (enrol.slug, initcap(enrol.slug)) ON CONFLICT DO NOTHING;
-	INSERT INTO tenancy.memberships SELECT user_id, o.id FROM tenancy.orgs o WHERE o.slug = enrol.slug ON CONFLICT DO NOTHING;
-	INSERT INTO tenancy.membership_roles SELECT user_id, o.id, r.id FROM tenancy.orgs o, tenancy.roles r
+	INSERT INTO tenancy.organizations (slug, name) VALUES (enrol.slug, initcap(enrol.slug)) ON CONFLICT DO NOTHING;
+	INSERT INTO tenancy.memberships SELECT user_id, o.id FROM tenancy.organizations o WHERE o.slug = enrol.slug ON CONFLICT DO NOTHING;
+	INSERT INTO tenancy.membership_roles SELECT user_id, o.id, r.id FROM tenancy.organizations o, tenancy.roles r
 	WHERE o.slug = enrol.slug AND r.org_id IS NULL AND r.name = enrol.role ON CONFLICT DO NOTHING;
 END
 $$;

@@ -16,16 +16,16 @@ SELECT minting.enrol('statuses-disabled', 'statuses-acme'), minting.enrol('statu
 DELETE FROM tenancy.memberships WHERE user_id = minting.user_id('statuses-none');
 UPDATE tenancy.users SET status = 'disabled' WHERE name IN ('statuses-disabled', 'statuses-fallen');
 UPDATE tenancy.users SET tokens_valid_from = now() + interval '1 minute' WHERE name = 'statuses-revoked';
-UPDATE tenancy.orgs SET status = 'suspended', status_reason = 'unpaid invoice' WHERE slug = 'statuses-shut';
-UPDATE tenancy.orgs SET status = 'archived' WHERE slug = 'statuses-old';
-UPDATE tenancy.orgs SET kind = 'personal' WHERE slug = 'statuses-acme';
+UPDATE tenancy.organizations SET status = 'suspended', status_reason = 'unpaid invoice' WHERE slug = 'statuses-shut';
+UPDATE tenancy.organizations SET status = 'archived' WHERE slug = 'statuses-old';
+UPDATE tenancy.organizations SET kind = 'personal' WHERE slug = 'statuses-acme';
 INSERT INTO tenancy.superadmins VALUES (minting.user_id('statuses-super')), (minting.user_id('statuses-fallen'));
-INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_' || o.slug, o.id FROM tenancy.issuers i, tenancy.orgs o
+INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_' || o.slug, o.id FROM tenancy.issuers i, tenancy.organizations o
 WHERE i.issuer = 'https://clerk.test' AND o.slug LIKE 'statuses-%';
 
 CREATE TABLE statuses.note (body text);
 SELECT tenancy.protect('statuses.note', 'statuses_note');
-INSERT INTO statuses.note SELECT o.slug, o.id FROM tenancy.orgs o WHERE o.slug LIKE 'statuses-%';
+INSERT INTO statuses.note SELECT o.slug, o.id FROM tenancy.organizations o WHERE o.slug LIKE 'statuses-%';
 GRANT ALL ON statuses.note TO regress_tenancy_app;
 
 -- What a call gives: its result, or the SQLSTATE of its error. What it did is undone.
@@ -248,4 +248,4 @@ DROP SCHEMA statuses CASCADE;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'statuses_note';
 DELETE FROM tenancy.resource_types WHERE name = 'statuses_note';
 DELETE FROM tenancy.users WHERE name LIKE 'statuses-%';
-DELETE FROM tenancy.orgs WHERE slug LIKE 'statuses-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'statuses-%';

@@ -136,11 +136,11 @@ BEGIN
 	email := (SELECT s.email FROM tenancy.session() s);
 	SELECT u.email_verified, u.name INTO verified, name FROM tenancy.users u WHERE u.id = tenancy.current_user_id();
 	-- The org that the token names is one that the user is no member of, if it is mapped at all.
-	INSERT INTO tenancy.org_external_ids SELECT i.id, 'ext', o.id FROM tenancy.issuers i, tenancy.orgs o WHERE i.issuer = 'https://trust.test' AND o.slug = 'trust-acme' ON CONFLICT DO NOTHING;
+	INSERT INTO tenancy.org_external_ids SELECT i.id, 'ext', o.id FROM tenancy.issuers i, tenancy.organizations o WHERE i.issuer = 'https://trust.test' AND o.slug = 'trust-acme' ON CONFLICT DO NOTHING;
 	org := CASE (SELECT s.status FROM tenancy.session() s) WHEN 'not_a_member' THEN 'mapped' ELSE 'not mapped' END;
 	PERFORM set_config('tenancy.session_token', '', true);
 	DELETE FROM tenancy.org_external_ids WHERE external_id = 'ext';
-	DELETE FROM tenancy.orgs WHERE created_by IN (SELECT user_id FROM tenancy.identities WHERE subject = 'trust-mapped');
+	DELETE FROM tenancy.organizations WHERE created_by IN (SELECT user_id FROM tenancy.identities WHERE subject = 'trust-mapped');
 	DELETE FROM tenancy.users WHERE id IN (SELECT user_id FROM tenancy.identities WHERE subject = 'trust-mapped');
 END
 $$;
@@ -252,7 +252,7 @@ SELECT dblink_disconnect('app');
 DROP EXTENSION dblink CASCADE;
 
 DELETE FROM tenancy.users WHERE name LIKE 'trust-%';
-DELETE FROM tenancy.orgs WHERE slug LIKE 'trust-%';
+DELETE FROM tenancy.organizations WHERE slug LIKE 'trust-%';
 DELETE FROM tenancy.issuers WHERE issuer LIKE 'https://trust.test%';
 DELETE FROM minting.keys WHERE name LIKE 'trust%';
 DROP SCHEMA trust CASCADE;

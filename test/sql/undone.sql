@@ -62,5 +62,5 @@ COMMIT;
 
 RESET tenancy.session_token;
 DROP SCHEMA undone CASCADE;
-DELETE FROM tenancy.orgs WHERE slug = 'undone-acme';
+DELETE FROM tenancy.organizations WHERE slug = 'undone-acme';
 DELETE FROM tenancy.users WHERE id = :'alice_id';

@@ -12,7 +12,7 @@ $node->safe_psql('postgres', q{
 	SELECT minting.enrol('alice', 'acme', 'admin'), minting.enrol('bob', 'beta', 'admin'), minting.enrol('bob', 'acme', 'admin');
 	CREATE TABLE note (body text);
 	SELECT tenancy.protect('note');
-	INSERT INTO note SELECT o.slug, o.id FROM tenancy.orgs o;
+	INSERT INTO note SELECT o.slug, o.id FROM tenancy.organizations o;
 	GRANT ALL ON note TO regress_tenancy_app;
 	CREATE VIEW me WITH (security_invoker) AS SELECT s.status, s.subject, (SELECT string_agg(body, ' ' ORDER BY body) FROM note) FROM tenancy.session() s;
 	GRANT SELECT ON me TO regress_tenancy_app;

@@ -15,9 +15,9 @@ $node->safe_psql('postgres', q{
 		minting.enrol('dora', 'beta', 'member'), minting.enrol('eve', 'beta', 'member'), minting.enrol('fay', 'shut', 'admin'), minting.enrol('root', 'beta', 'viewer'), minting.enrol('gus', 'acme', 'viewer');
 	UPDATE tenancy.users SET status = 'disabled' WHERE name = 'eve';
 	UPDATE tenancy.users SET tokens_valid_from = now() + interval '1 hour' WHERE name = 'gus';
-	UPDATE tenancy.orgs SET status = 'suspended', status_reason = 'unpaid' WHERE slug = 'shut';
+	UPDATE tenancy.organizations SET status = 'suspended', status_reason = 'unpaid' WHERE slug = 'shut';
 	INSERT INTO tenancy.superadmins VALUES (minting.user_id('root'));
-	INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_beta', o.id FROM tenancy.issuers i, tenancy.orgs o WHERE i.issuer = 'https://clerk.test' AND o.slug = 'beta';
+	INSERT INTO tenancy.org_external_ids SELECT i.id, 'org_beta', o.id FROM tenancy.issuers i, tenancy.organizations o WHERE i.issuer = 'https://clerk.test' AND o.slug = 'beta';
 
 	-- A resource type of which one default grant is taken back and a shipped grant that is.
 	SELECT tenancy.add_resource_type('report', '{read,create,export}');
@@ -26,19 +26,19 @@ $node->safe_psql('postgres', q{
 	SELECT tenancy.revoke_permission('member', 'read', 'member');
 	SELECT tenancy.grant_permission('viewer', 'read', 'audit');
 	-- An org's own role.
-	INSERT INTO tenancy.roles (org_id, name, description) SELECT id, 'clerk', 'Writes reports' FROM tenancy.orgs WHERE slug = 'acme';
+	INSERT INTO tenancy.roles (org_id, name, description) SELECT id, 'clerk', 'Writes reports' FROM tenancy.organizations WHERE slug = 'acme';
 	INSERT INTO tenancy.role_permissions (role_id, resource_type, action) SELECT id, 'report', 'create' FROM tenancy.roles WHERE name = 'clerk';
 	INSERT INTO tenancy.membership_roles SELECT minting.user_id('bob'), org_id, id FROM tenancy.roles WHERE name = 'clerk';
 	INSERT INTO tenancy.invitations (org_id, email, role_id, token_hash, expires_at)
-	SELECT o.id, 'new@acme.test', r.id, sha256('secret'), now() + interval '1 day' FROM tenancy.orgs o, tenancy.roles r WHERE o.slug = 'acme' AND r.name = 'clerk';
+	SELECT o.id, 'new@acme.test', r.id, sha256('secret'), now() + interval '1 day' FROM tenancy.organizations o, tenancy.roles r WHERE o.slug = 'acme' AND r.name = 'clerk';
 
 	CREATE TABLE note (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text);
 	SELECT tenancy.protect('note');
 	CREATE TABLE paper (body text) PARTITION BY LIST (body);
 	CREATE TABLE paper_rest PARTITION OF paper DEFAULT;
 	SELECT tenancy.protect('paper', 'report');
-	INSERT INTO note (body, org_id) SELECT o.slug || n, o.id FROM tenancy.orgs o, generate_series(1, 3) n WHERE o.slug IN ('acme', 'beta', 'shut');
-	INSERT INTO paper SELECT 'paper of ' || o.slug, o.id FROM tenancy.orgs o WHERE o.slug IN ('acme', 'beta');
+	INSERT INTO note (body, org_id) SELECT o.slug || n, o.id FROM tenancy.organizations o, generate_series(1, 3) n WHERE o.slug IN ('acme', 'beta', 'shut');
+	INSERT INTO paper SELECT 'paper of ' || o.slug, o.id FROM tenancy.organizations o WHERE o.slug IN ('acme', 'beta');
 	GRANT SELECT, INSERT, UPDATE, DELETE ON note, paper TO regress_tenancy_app;
 	SELECT tenancy.revoke_permission('viewer', 'read', 'note');
 });

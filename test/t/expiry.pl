@@ -16,7 +16,7 @@ $node->safe_psql('postgres', q{
 	SELECT minting.enrol('alice', 'acme', 'admin'), minting.enrol('bob', 'beta', 'admin');
 	CREATE TABLE note (body text);
 	SELECT tenancy.protect('note');
-	INSERT INTO note SELECT o.slug || n, o.id FROM tenancy.orgs o, generate_series(1, 1000) n;
+	INSERT INTO note SELECT o.slug || n, o.id FROM tenancy.organizations o, generate_series(1, 1000) n;
 	ALTER TABLE note SET (parallel_workers = 2);
 	GRANT ALL ON note TO regress_tenancy_app;
 	CREATE FUNCTION wait_until(moment timestamptz) RETURNS timestamptz LANGUAGE plpgsql AS $$

@@ -16,13 +16,13 @@ my $patience = 180;
 
 my $node = start_node('provision_concurrently');
 $node->safe_psql('postgres', qq{
-	INSERT INTO tenancy.orgs (slug, name) VALUES ('inviting', 'Inviting');
+	INSERT INTO tenancy.organizations (slug, name) VALUES ('inviting', 'Inviting');
 	CREATE TABLE subjects AS SELECT n, 'racer-' || n AS subject, n % 2 = 0 AS invited,
 		minting.token('clerk', jsonb_build_object('sub', 'racer-' || n, 'name', 'Racer ' || n, 'email', 'racer' || n || '\@race.test', 'email_verified', true)) AS token
 	FROM generate_series(1, $subjects) n;
 	INSERT INTO tenancy.invitations (org_id, email, role_id, token_hash, expires_at)
 	SELECT o.id, 'Racer' || n || '\@race.test', r.id, sha256(subject::bytea), now() + interval '1 day'
-	FROM subjects, tenancy.orgs o, tenancy.roles r WHERE invited AND r.org_id IS NULL AND r.name = 'viewer';
+	FROM subjects, tenancy.organizations o, tenancy.roles r WHERE invited AND r.org_id IS NULL AND r.name = 'viewer';
 	CREATE TABLE answers (n int, client int, user_id uuid, org_id uuid, roles text[], created boolean);
 	GRANT SELECT ON subjects TO regress_tenancy_app;
 	GRANT INSERT ON answers TO regress_tenancy_app;
@@ -74,10 +74,10 @@ all_are(q{SELECT s.n, count(*), count(DISTINCT u.id), bool_and(u.id = (SELECT a.
 	[ map { "$_|1|1|t" } 1 .. $subjects ], 'one identity each');
 is($node->safe_psql('postgres', "SELECT count(*) FROM tenancy.users WHERE name LIKE 'Racer %'"), $subjects, 'one user each');
 all_are(q{SELECT s.n, string_agg(concat_ws(' ', regexp_replace(o.slug, '\d+$', ''), o.kind, r.name), '; ') FROM subjects s
-	JOIN tenancy.identities i ON i.subject = s.subject JOIN tenancy.memberships m USING (user_id) JOIN tenancy.orgs o ON o.id = m.org_id
+	JOIN tenancy.identities i ON i.subject = s.subject JOIN tenancy.memberships m USING (user_id) JOIN tenancy.organizations o ON o.id = m.org_id
 	JOIN tenancy.membership_roles x USING (user_id, org_id) JOIN tenancy.roles r ON r.id = x.role_id GROUP BY s.n ORDER BY s.n},
 	[ map { "$_|" . ($_ % 2 ? 'racer- personal admin' : 'inviting team viewer') } 1 .. $subjects ], 'one membership with one role each, in the inviting org or a personal one');
-is($node->safe_psql('postgres', "SELECT count(*) FROM tenancy.orgs WHERE kind = 'personal'"), $subjects / 2, 'no personal org too many');
+is($node->safe_psql('postgres', "SELECT count(*) FROM tenancy.organizations WHERE kind = 'personal'"), $subjects / 2, 'no personal org too many');
 is($node->safe_psql('postgres', 'SELECT count(*), count(accepted_by) FROM tenancy.invitations'), join('|', ($subjects / 2) x 2), 'every invitation is accepted');
 
 $node->stop;

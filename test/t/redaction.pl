@@ -13,7 +13,7 @@ $node->safe_psql('postgres', q{
 	SELECT minting.enrol('alice', 'acme', 'admin');
 	CREATE TABLE note (body text);
 	SELECT tenancy.protect('note');
-	INSERT INTO note SELECT o.slug, o.id FROM tenancy.orgs o, generate_series(1, 1000);
+	INSERT INTO note SELECT o.slug, o.id FROM tenancy.organizations o, generate_series(1, 1000);
 	ALTER TABLE note SET (parallel_workers = 2);
 	GRANT ALL ON note TO regress_tenancy_app;
 	CREATE FUNCTION execute(statement text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE statement; END';

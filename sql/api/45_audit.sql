@@ -1,0 +1,24 @@
+-- The trace of every change: a function that changes authority calls record_change() in its own transaction.
+
+CREATE OR REPLACE FUNCTION tenancy.record_change(action text, org_id uuid, target text,
+	old_values jsonb DEFAULT NULL, new_values jsonb DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO tenancy.audit_events (org_id, user_id, issuer, subject, session_id, database_role, action, target, old_values, new_values)
+	SELECT record_change.org_id, s.user_id, s.issuer, s.subject, coalesce(tenancy.claims() ->> 'sid', tenancy.claims() ->> 'jti'),
+		tenancy.database_role(), record_change.action, record_change.target, record_change.old_values, record_change.new_values
+	FROM tenancy.session() s
+$$;
+COMMENT ON FUNCTION tenancy.record_change(text, uuid, text, jsonb, jsonb) IS 'Internal: writes a row of the audit log about the caller. The action is the name of the function that was called.';
+
+-- Runs with its owner's rights, so it filters by itself. Two branches, so that one org's rows are found by index.
+CREATE OR REPLACE VIEW tenancy.audit_log WITH (security_barrier) AS
+SELECT e.id, e.at, e.org_id, e.user_id, e.issuer, e.subject, e.session_id, e.acting_superadmin, e.impersonated_by, e.database_role,
+	e.action, e.target, e.old_values, e.new_values
+FROM tenancy.audit_events e
+WHERE tenancy.is_administrator()
+UNION ALL
+SELECT e.id, e.at, e.org_id, e.user_id, e.issuer, e.subject, e.session_id, e.acting_superadmin, e.impersonated_by, e.database_role,
+	e.action, e.target, e.old_values, e.new_values
+FROM tenancy.audit_events e
+WHERE e.org_id = tenancy.current_org_if('read', 'audit') AND NOT tenancy.is_administrator();
+COMMENT ON VIEW tenancy.audit_log IS 'Who changed what, and when: of the current org for who may read its audit, of everything for a superadmin.';
