@@ -55,6 +55,7 @@ SQL_API = \
 	sql/api/30_onboarding.sql \
 	sql/api/40_rbac.sql \
 	sql/api/45_audit.sql \
+	sql/api/47_fresh_authentication.sql \
 	sql/api/50_resource_types.sql \
 	sql/api/60_protection.sql \
 	sql/api/70_access.sql

@@ -53,6 +53,7 @@ static const struct
 	[TN_ROLES] = {"roles", "roles_pkey"},
 	[TN_ROLE_PERMISSIONS] = {"role_permissions", "role_permissions_pkey"},
 	[TN_REVOKED_PERMISSIONS] = {"revoked_permissions", "revoked_permissions_pkey"},
+	[TN_FRESH_AUTHENTICATIONS] = {"fresh_authentications", "fresh_authentications_pkey"},
 };
 
 /* All resolved together, and again after any signal: a signal table that was dropped also sends one. */
@@ -256,7 +257,8 @@ tn_scan_begin(TnScan *scan, TnRead *read, TnTable table, int nkeys,
 
 	resolve_oids();
 	scan->rel = table_open(table_oids[table], AccessShareLock);
-	init_key(&keys[0], scan->rel, attr1, value1);
+	if (nkeys > 0)
+		init_key(&keys[0], scan->rel, attr1, value1);
 	if (nkeys > 1)
 		init_key(&keys[1], scan->rel, attr2, value2);
 	scan->scan = systable_beginscan(scan->rel, index_oids[table], true,

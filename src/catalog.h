@@ -31,9 +31,10 @@ typedef enum TnTable
 	TN_MEMBERSHIP_ROLES,
 	TN_ROLES,
 	TN_ROLE_PERMISSIONS,
-	TN_REVOKED_PERMISSIONS
+	TN_REVOKED_PERMISSIONS,
+	TN_FRESH_AUTHENTICATIONS
 } TnTable;
-#define TN_TABLE_COUNT (TN_REVOKED_PERMISSIONS + 1)
+#define TN_TABLE_COUNT (TN_FRESH_AUTHENTICATIONS + 1)
 
 /* issuers (index: issuer) */
 #define TN_ISSUERS_ID 1
@@ -84,6 +85,10 @@ typedef enum TnTable
 #define TN_PERMISSIONS_ROLE_ID 1
 #define TN_PERMISSIONS_RESOURCE_TYPE 2
 #define TN_PERMISSIONS_ACTION 3
+/* fresh_authentications (index: resource_type, action) */
+#define TN_FRESH_AUTHENTICATIONS_RESOURCE_TYPE 1
+#define TN_FRESH_AUTHENTICATIONS_ACTION 2
+#define TN_FRESH_AUTHENTICATIONS_MAX_AGE 3
 
 /*
  * A reading of several rows under one snapshot: the latest committed state

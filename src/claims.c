@@ -38,6 +38,7 @@ typedef enum MemberKind
 {
 	MEMBER_SCALAR,
 	MEMBER_STRINGS,				/* an array of strings, maybe empty */
+	MEMBER_NUMBERS,				/* an array of numbers, not empty */
 	MEMBER_OTHER				/* an object or any other array */
 } MemberKind;
 
@@ -303,7 +304,9 @@ scalar(void *arg, char *token, JsonTokenType tokentype)
 
 	if (frame->is_object)
 		member->kind = MEMBER_SCALAR;
-	else if (item->type != TN_JSON_STRING)
+	else if (item->type == TN_JSON_NUMBER && member->kind == MEMBER_STRINGS && member->n == 0)
+		member->kind = MEMBER_NUMBERS;
+	else if (item->type != (member->kind == MEMBER_NUMBERS ? TN_JSON_NUMBER : TN_JSON_STRING))
 		member->kind = MEMBER_OTHER;
 	if (member->n++ == 0)
 		member->first = claims->n;
@@ -438,7 +441,7 @@ tn_claims_strings(const TnClaims *claims, const char *path,
 	*strings = NULL;
 	if (member == NULL)
 		return 0;
-	if (member->kind == MEMBER_OTHER ||
+	if (member->kind == MEMBER_OTHER || member->kind == MEMBER_NUMBERS ||
 		(member->kind == MEMBER_SCALAR &&
 		 claims->items[member->first].type != TN_JSON_STRING))
 		return -1;
@@ -452,18 +455,12 @@ tn_claims_strings(const TnClaims *claims, const char *path,
 }
 
 /*
- * The NumericDate (RFC 7519) at path: seconds since the epoch, any fraction
- * rounded down.  Invalid unless it is a number of magnitude up to
- * MAX_NUMERIC_DATE.
- *
- * It is read digit by digit, since a double would round
- * 1700000000.99999999 up and hide that 253402300799.00000001 is too large.
+ * A number as whole seconds, rounded down; TN_TIME_INVALID for anything else
+ * and for what no clock will show.
  */
-TnTimeResult
-tn_claims_time(const TnClaims *claims, const char *path, int64 *seconds)
+static TnTimeResult
+read_number(const TnClaim *claim, int64 *seconds)
 {
-	const TnClaimMember *member = find_member(claims, path);
-	const TnClaim *claim;
 	const char *digits;
 	const char *p;
 	bool		negative;
@@ -473,11 +470,6 @@ tn_claims_time(const TnClaims *claims, const char *path, int64 *seconds)
 	int			n_read = 0;
 	int64		value = 0;
 
-	if (member == NULL)
-		return TN_TIME_ABSENT;
-	if (member->kind != MEMBER_SCALAR)
-		return TN_TIME_INVALID;
-	claim = &claims->items[member->first];
 	if (claim->type != TN_JSON_NUMBER)
 		return TN_TIME_INVALID;
 
@@ -518,4 +510,46 @@ tn_claims_time(const TnClaims *claims, const char *path, int64 *seconds)
 
 	*seconds = negative ? -value - (fraction ? 1 : 0) : value;
 	return TN_TIME_OK;
+}
+
+/*
+ * The NumericDate (RFC 7519) at path: seconds since the epoch, any fraction
+ * rounded down.  Invalid unless it is a number of magnitude up to
+ * MAX_NUMERIC_DATE.
+ *
+ * It is read digit by digit, since a double would round
+ * 1700000000.99999999 up and hide that 253402300799.00000001 is too large.
+ */
+TnTimeResult
+tn_claims_time(const TnClaims *claims, const char *path, int64 *seconds)
+{
+	const TnClaimMember *member = find_member(claims, path);
+
+	if (member == NULL)
+		return TN_TIME_ABSENT;
+	if (member->kind != MEMBER_SCALAR)
+		return TN_TIME_INVALID;
+	return read_number(&claims->items[member->first], seconds);
+}
+
+/*
+ * The elements of an array of numbers, each rounded down as tn_claims_time
+ * does.  Returns how many; 0 too if there is no such array or anything else is
+ * in it.  *numbers is palloc'd.
+ */
+int
+tn_claims_numbers(const TnClaims *claims, const char *path, int64 **numbers)
+{
+	const TnClaimMember *member = find_member(claims, path);
+
+	*numbers = NULL;
+	if (member == NULL || member->kind != MEMBER_NUMBERS)
+		return 0;
+	*numbers = palloc(member->n * sizeof(int64));
+	for (int i = 0; i < member->n; i++)
+	{
+		if (read_number(&claims->items[member->first + i], &(*numbers)[i]) != TN_TIME_OK)
+			return 0;
+	}
+	return member->n;
 }

@@ -71,5 +71,7 @@ extern int	tn_claims_strings(const TnClaims *claims, const char *path,
 							  const char ***strings);
 extern TnTimeResult tn_claims_time(const TnClaims *claims, const char *path,
 								   int64 *seconds);
+extern int	tn_claims_numbers(const TnClaims *claims, const char *path,
+							  int64 **numbers);
 
 #endif							/* TN_CLAIMS_H */

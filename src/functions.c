@@ -440,6 +440,13 @@ tenancy_require_org(PG_FUNCTION_ARGS)
 	return uuid_datum(&session->org_id);
 }
 
+TENANCY_FUNCTION(tenancy_authenticated_within);
+Datum
+tenancy_authenticated_within(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(tn_session_is_fresh(tn_session_trusted(), PG_GETARG_INTERVAL_P(0)));
+}
+
 TENANCY_FUNCTION(tenancy_my_permissions);
 Datum
 tenancy_my_permissions(PG_FUNCTION_ARGS)

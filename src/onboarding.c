@@ -421,7 +421,7 @@ copy_token(const TnVerifiedToken *token)
 	copy->subject = pstrdup(token->subject);
 	copy->email = token->email == NULL ? NULL : pstrdup(token->email);
 	copy->name = token->name == NULL ? NULL : pstrdup(token->name);
-	copy->issuer = copy->org = copy->payload = NULL;
+	copy->issuer = copy->org = copy->actor = copy->payload = NULL;
 	return copy;
 }
 

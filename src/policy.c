@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "directory.h"
@@ -32,12 +33,26 @@ typedef struct PermissionKey
 	char		action[NAMEDATALEN];
 } PermissionKey;
 
+typedef struct Permission
+{
+	PermissionKey key;
+	bool		has_max_age;
+	Interval	max_age;		/* since the user authenticated */
+} Permission;
+
 typedef struct PermissionSet
 {
 	int			n_roles;
 	pg_uuid_t  *role_ids;
-	HTAB	   *permissions;	/* of PermissionKey */
+	HTAB	   *permissions;	/* of Permission */
 } PermissionSet;
+
+typedef enum Decision
+{
+	ALLOWED,
+	NOT_GRANTED,
+	NOT_FRESH					/* granted to who has authenticated lately */
+} Decision;
 
 static MemoryContext sets_context = NULL;
 static List *sets = NIL;
@@ -90,7 +105,7 @@ create_permissions(MemoryContext context)
 {
 	HASHCTL		ctl = {
 		.keysize = sizeof(PermissionKey),
-		.entrysize = sizeof(PermissionKey),
+		.entrysize = sizeof(Permission),
 		.hcxt = context
 	};
 
@@ -106,14 +121,43 @@ add_role(TnRead *read, const pg_uuid_t *role_id, HTAB *permissions)
 {
 	HTAB	   *granted = create_permissions(CurrentMemoryContext);
 	HASH_SEQ_STATUS seq;
-	PermissionKey *key;
+	Permission *permission;
 
 	read_permissions(read, TN_ROLE_PERMISSIONS, role_id, granted);
 	read_permissions(read, TN_REVOKED_PERMISSIONS, role_id, granted);
 	hash_seq_init(&seq, granted);
-	while ((key = hash_seq_search(&seq)) != NULL)
-		(void) hash_search(permissions, key, HASH_ENTER, NULL);
+	while ((permission = hash_seq_search(&seq)) != NULL)
+		((Permission *) hash_search(permissions, &permission->key, HASH_ENTER, NULL))->has_max_age = false;
 	hash_destroy(granted);
+}
+
+/*
+ * Whatever role grants them, some permissions need a fresh authentication.
+ */
+static void
+read_max_ages(TnRead *read, HTAB *permissions)
+{
+	TnScan		scan;
+	HeapTuple	tuple;
+
+	tn_scan_begin(&scan, read, TN_FRESH_AUTHENTICATIONS, 0, 0, 0, 0, 0);
+	while ((tuple = tn_scan_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		Datum		max_age = tn_scan_value(&scan, tuple, TN_FRESH_AUTHENTICATIONS_MAX_AGE, &isnull);
+		Permission *permission = NULL;
+		PermissionKey key;
+
+		if (make_key(&key, tn_scan_text(&scan, tuple, TN_FRESH_AUTHENTICATIONS_ACTION),
+					 tn_scan_text(&scan, tuple, TN_FRESH_AUTHENTICATIONS_RESOURCE_TYPE)))
+			permission = hash_search(permissions, &key, HASH_FIND, NULL);
+		if (permission != NULL)
+		{
+			permission->has_max_age = true;
+			permission->max_age = *DatumGetIntervalP(max_age);
+		}
+	}
+	tn_scan_end(&scan);
 }
 
 static PermissionSet *
@@ -135,6 +179,7 @@ build_set(const TnSession *session)
 	tn_read_begin(&read);
 	for (int i = 0; i < set->n_roles; i++)
 		add_role(&read, &set->role_ids[i], set->permissions);
+	read_max_ages(&read, set->permissions);
 	tn_read_end(&read);
 
 	MemoryContextSetParent(context, sets_context);
@@ -179,17 +224,29 @@ find_set(const TnSession *session)
 	return last_set;
 }
 
+static Decision
+decide(const TnSession *session, const char *action, const char *resource_type)
+{
+	const Permission *permission;
+	PermissionKey key;
+
+	if (session->status != TN_STATUS_ACTIVE || !make_key(&key, action, resource_type))
+		return NOT_GRANTED;
+	permission = hash_search(find_set(session)->permissions, &key, HASH_FIND, NULL);
+	if (permission == NULL)
+		return NOT_GRANTED;
+	if (permission->has_max_age && !tn_session_is_fresh(session, &permission->max_age))
+		return NOT_FRESH;
+	return ALLOWED;
+}
+
 /*
  * May this session do that?  Only an ACTIVE one may do anything.
  */
 bool
 tn_policy_allows(const TnSession *session, const char *action, const char *resource_type)
 {
-	PermissionKey key;
-
-	if (session->status != TN_STATUS_ACTIVE || !make_key(&key, action, resource_type))
-		return false;
-	return hash_search(find_set(session)->permissions, &key, HASH_FIND, NULL) != NULL;
+	return decide(session, action, resource_type) == ALLOWED;
 }
 
 /*
@@ -225,35 +282,49 @@ tn_policy_require(const char *action, const char *resource_type)
 
 	if (session->status != TN_STATUS_ACTIVE)
 		tn_session_raise(session);
-	if (!tn_policy_allows(session, action, resource_type))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to %s %s", action, resource_type),
-				 errdetail("The user's roles in this org do not grant it. Roles: %s.", role_names(session)),
-				 errhint("Ask an admin of the org for a role that does; tenancy.my_permissions() lists what is granted.")));
+	switch (decide(session, action, resource_type))
+	{
+		case ALLOWED:
+			break;
+		case NOT_GRANTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to %s %s", action, resource_type),
+					 errdetail("The user's roles in this org do not grant it. Roles: %s.", role_names(session)),
+					 errhint("Ask an admin of the org for a role that does; tenancy.my_permissions() lists what is granted.")));
+			break;
+		case NOT_FRESH:
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission to %s %s needs a fresh authentication", action, resource_type),
+					 errdetail("The user's roles grant it, but the token does not say that the user has authenticated lately enough."),
+					 errhint("Let the user sign in or verify themself again and set the new token; tenancy.permission_matrix says how fresh it must be.")));
+			break;
+	}
 	return session;
 }
 
 /*
- * Everything an ACTIVE session may do: a List of TnPermission *, which point
- * into the cache and are valid until the next call into policy.c.
+ * Everything that the roles of an ACTIVE session grant, also what needs a fresh
+ * authentication: a List of TnPermission *, which point into the cache and are
+ * valid until the next call into policy.c.
  */
 List *
 tn_policy_permissions(const TnSession *session)
 {
 	HASH_SEQ_STATUS seq;
-	PermissionKey *key;
+	Permission *granted;
 	List	   *result = NIL;
 
 	if (session->status != TN_STATUS_ACTIVE)
 		return NIL;
 	hash_seq_init(&seq, find_set(session)->permissions);
-	while ((key = hash_seq_search(&seq)) != NULL)
+	while ((granted = hash_seq_search(&seq)) != NULL)
 	{
 		TnPermission *permission = palloc(sizeof(TnPermission));
 
-		permission->resource_type = key->resource_type;
-		permission->action = key->action;
+		permission->resource_type = granted->key.resource_type;
+		permission->action = granted->key.action;
 		result = lappend(result, permission);
 	}
 	return result;

@@ -498,6 +498,23 @@ tn_session_is_administrator(void)
 }
 
 /*
+ * Did the user authenticate within max_age, its months taken as 30 days?  Not
+ * if the token does not say when, nor if it says a time to come.
+ */
+bool
+tn_session_is_fresh(const TnSession *session, const Interval *max_age)
+{
+	const TnVerifiedToken *token = session->token;
+	int64		days = (int64) max_age->month * DAYS_PER_MONTH + max_age->day;
+	int64		seconds = days * SECS_PER_DAY + max_age->time / USECS_PER_SEC;
+	int64		now = statement_clock();
+
+	return token != NULL && token->has_authenticated_at &&
+		token->authenticated_at <= now + tn_clock_skew &&
+		now - token->authenticated_at < seconds;
+}
+
+/*
  * The part of a session that decides which rows it sees.
  */
 void

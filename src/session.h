@@ -8,6 +8,7 @@
 #ifndef TN_SESSION_H
 #define TN_SESSION_H
 
+#include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
 #include "verification.h"
@@ -65,6 +66,7 @@ extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
 pg_noreturn extern void tn_session_raise(const TnSession *session);
 extern bool tn_session_is_administrator(void);
+extern bool tn_session_is_fresh(const TnSession *session, const Interval *max_age);
 extern void tn_session_identity(const TnSession *session, TnIdentity *identity);
 
 extern const char *tn_status_name(TnStatus status);

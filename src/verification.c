@@ -15,6 +15,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "datatype/timestamp.h"
 #include "utils/memutils.h"
 
 #include "claims.h"
@@ -188,6 +189,58 @@ mapped_string(const TnIssuer *issuer, const TnClaims *claims, const char *name,
 }
 
 /*
+ * Who acts as the subject: "act" of RFC 8693, or where the issuer has it.  An
+ * actor that cannot be named makes the token no good: the two must be told
+ * apart.
+ */
+static bool
+read_actor(const TnIssuer *issuer, const TnClaims *claims, MemoryContext result,
+		   TnVerifiedToken *verified)
+{
+	const TnClaim *act = tn_claims_find(claims, "act");
+	bool		acts = tn_claims_has(claims, "act") && (act == NULL || act->type != TN_JSON_NULL);
+
+	verified->actor = mapped_string(issuer, claims, "actor", result);
+	if (acts && verified->actor == NULL)
+		return refuse(verified, TN_VERDICT_MALFORMED, "The token says that somebody acts as its subject (\"act\"), but not who.");
+	return true;
+}
+
+/*
+ * When the user last authenticated, by whatever factor: "auth_time" of OpenID
+ * Connect, or Clerk's "fva", which has the minutes since each factor, -1 for
+ * one that was not used, at the time of issue.
+ */
+static void
+read_authentication(const TnIssuer *issuer, const TnClaims *claims, TnVerifiedToken *verified)
+{
+	const char **paths;
+	int			n = tn_claims_strings(&issuer->mapping, "auth_time", &paths);
+	int64		latest = PG_INT64_MIN;
+	int64		at;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (tn_claims_time(claims, paths[i], &at) == TN_TIME_OK)
+			latest = Max(latest, at);
+	}
+	n = verified->has_issued_at ? tn_claims_strings(&issuer->mapping, "auth_age", &paths) : 0;
+	for (int i = 0; i < n; i++)
+	{
+		int64	   *minutes;
+		int			n_factors = tn_claims_numbers(claims, paths[i], &minutes);
+
+		for (int j = 0; j < n_factors; j++)
+		{
+			if (minutes[j] >= 0)
+				latest = Max(latest, verified->issued_at - minutes[j] * SECS_PER_MINUTE);
+		}
+	}
+	verified->has_authenticated_at = latest != PG_INT64_MIN;
+	verified->authenticated_at = latest;
+}
+
+/*
  * True only for the boolean true, or the string "true" that some issuers send;
  * a mapping may also say that every address of the issuer is verified.
  */
@@ -274,8 +327,10 @@ verify(const char *token, MemoryContext result, TnVerifiedToken *verified)
 		return refuse(verified, TN_VERDICT_WRONG_ISSUER, "The token's issuer is not trusted here.");
 	if (!check_signature(issuer, &header, token, verified) ||
 		!read_times(&claims, verified) ||
-		!check_purpose(issuer, &header, &claims, verified))
+		!check_purpose(issuer, &header, &claims, verified) ||
+		!read_actor(issuer, &claims, result, verified))
 		return false;
+	read_authentication(issuer, &claims, verified);
 
 	verified->verdict = TN_VERDICT_GOOD;
 	verified->issuer_id = issuer->id;

@@ -36,12 +36,15 @@ typedef struct TnVerifiedToken
 	bool		email_verified;
 	char	   *name;			/* NULL if the token has none */
 	char	   *org;			/* the issuer's id of an org; NULL if none */
+	char	   *actor;			/* the subject who acts as this one; NULL if none does */
 	char	   *payload;		/* JSON text */
 
 	int64		expires_at;		/* Unix time, seconds */
 	int64		valid_from;		/* later of nbf and iat; PG_INT64_MIN if neither */
 	bool		has_issued_at;
 	int64		issued_at;
+	bool		has_authenticated_at;
+	int64		authenticated_at;	/* when the user last proved who they are */
 } TnVerifiedToken;
 
 extern void tn_verify_token(const char *token, TnVerifiedToken *verified);

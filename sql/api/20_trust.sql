@@ -9,11 +9,13 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp A
 BEGIN
 	RETURN CASE preset
 		WHEN 'oidc' THEN
-			'{"email": "email", "email_verified": "email_verified", "name": "name"}'::jsonb
+			'{"email": "email", "email_verified": "email_verified", "name": "name", "actor": "act.sub", "auth_time": "auth_time"}'::jsonb
 		WHEN 'clerk' THEN
-			'{"email": "email", "email_verified": "email_verified", "name": "name", "org": ["o.id", "org_id"]}'::jsonb
+			'{"email": "email", "email_verified": "email_verified", "name": "name", "org": ["o.id", "org_id"],
+				"actor": "act.sub", "auth_time": "auth_time", "auth_age": "fva"}'::jsonb
 		WHEN 'better-auth' THEN
-			'{"email": "email", "email_verified": ["emailVerified", "email_verified"], "name": "name", "org": ["o.id", "activeOrganizationId"]}'::jsonb
+			'{"email": "email", "email_verified": ["emailVerified", "email_verified"], "name": "name", "org": ["o.id", "activeOrganizationId"],
+				"actor": ["act.sub", "impersonatedBy"], "auth_time": "auth_time"}'::jsonb
 	END;
 END
 $$;
@@ -36,9 +38,9 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Presets are clerk, better-auth and oidc.';
 	END IF;
 	FOR k, v IN SELECT e.key, e.value FROM jsonb_each(claims) e WHERE e.key <> 'preset' LOOP
-		IF k NOT IN ('email', 'email_verified', 'name', 'org') THEN
+		IF k NOT IN ('email', 'email_verified', 'name', 'org', 'actor', 'auth_time', 'auth_age') THEN
 			RAISE EXCEPTION 'claims has an unknown member "%"', k
-				USING ERRCODE = 'invalid_parameter_value', HINT = 'It maps email, email_verified, name and org to paths in the token.';
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'It maps email, email_verified, name, org, actor, auth_time and auth_age to paths in the token.';
 		END IF;
 		IF NOT (jsonb_typeof(v) IN ('string', 'null')
 			OR (jsonb_typeof(v) = 'array' AND NOT jsonb_path_exists(v, 'strict $[*] ? (@.type() <> "string")'))

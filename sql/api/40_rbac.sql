@@ -24,16 +24,17 @@ COMMENT ON FUNCTION tenancy.my_permissions() IS 'Everything the user may do in t
 -- A barrier, or a caller's function in WHERE would be shown the rows before they are filtered.
 CREATE OR REPLACE VIEW tenancy.permission_matrix WITH (security_barrier) AS
 SELECT r.org_id, r.name AS role, t.name AS resource_type, a.action,
-	p.role_id IS NOT NULL AND v.role_id IS NULL AS granted
+	p.role_id IS NOT NULL AND v.role_id IS NULL AS granted, f.max_age
 FROM tenancy.roles r
 CROSS JOIN tenancy.resource_types t
 CROSS JOIN LATERAL pg_catalog.unnest(t.actions) AS a (action)
 LEFT JOIN tenancy.role_permissions p ON p.role_id = r.id AND p.resource_type = t.name AND p.action = a.action
 LEFT JOIN tenancy.revoked_permissions v ON v.role_id = r.id AND v.resource_type = t.name AND v.action = a.action
+LEFT JOIN tenancy.fresh_authentications f ON f.resource_type = t.name AND f.action = a.action
 WHERE (r.org_id IS NULL AND tenancy.current_user_id() IS NOT NULL)
 	OR r.org_id = tenancy.current_org()
 	OR tenancy.is_administrator();
-COMMENT ON VIEW tenancy.permission_matrix IS 'Every role, resource type and action, and whether it is granted.';
+COMMENT ON VIEW tenancy.permission_matrix IS 'Every role, resource type and action, whether it is granted, and how fresh an authentication it needs.';
 
 CREATE OR REPLACE FUNCTION tenancy.built_in_role(role text)
 RETURNS uuid LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

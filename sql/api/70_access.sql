@@ -10,6 +10,7 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.provision_user()', 'tenancy.create_org(text, text)',
 		'tenancy.can_i(text, text)', 'tenancy.current_org_if(text, text)', 'tenancy.require(text, text)',
 		'tenancy.require_org(text, text)', 'tenancy.my_permissions()',
+		'tenancy.require_fresh_authentication(text, text, interval)',
 		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
 		'tenancy.add_resource_type(text, text[])',
 		'tenancy.protection_list()',

@@ -98,7 +98,7 @@ CREATE TRIGGER check_action BEFORE INSERT OR UPDATE ON tenancy.role_permissions
 CREATE TABLE tenancy.fresh_authentications (
 	resource_type text COLLATE "C" NOT NULL REFERENCES tenancy.resource_types ON DELETE CASCADE,
 	action text COLLATE "C" NOT NULL,
-	max_age interval NOT NULL CHECK (max_age > interval '0'),
+	max_age interval NOT NULL CHECK (max_age > interval '0' AND max_age <= interval '1 year'),
 	PRIMARY KEY (resource_type, action)
 );
 COMMENT ON TABLE tenancy.fresh_authentications IS 'Permissions that need the user to have authenticated within max_age, whatever role grants them.';

@@ -534,7 +534,8 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 	('tenancy.require(''read'', ''org'')'), ('tenancy.require_org(''read'', ''org'')'), ('tenancy.my_permissions()'),
 	('tenancy.grant_permission(''viewer'', ''read'', ''org'')'), ('tenancy.revoke_permission(''viewer'', ''read'', ''org'')'),
 	('tenancy.add_resource_type(''x'')'), ('tenancy.trust_issuer(''x'', ''{}'')'), ('tenancy.import_jwks(''x'', ''{}'')'),
-	('tenancy.distrust_issuer(''x'')'), ('tenancy.permission_matrix'), ('tenancy.resource_types');
+	('tenancy.distrust_issuer(''x'')'), ('tenancy.require_fresh_authentication(''x'', ''x'', NULL)'),
+	('tenancy.permission_matrix'), ('tenancy.audit_log'), ('tenancy.resource_types');
 GRANT SELECT ON calls TO regress_tenancy_app;
 CREATE FUNCTION code_of(call text, token text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

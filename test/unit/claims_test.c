@@ -390,6 +390,28 @@ test_strings(void)
 }
 
 static void
+test_numbers(void)
+{
+	TnClaims	claims = parse("{\"fva\":[3,-1],\"o\":{\"n\":[7]},\"none\":[],\"one\":4,\"text\":[\"1\"],"
+							   "\"mixed\":[1,\"2\"],\"mixed2\":[\"1\",2],\"null\":[1,null],\"deep\":[1,[2]],"
+							   "\"deep2\":[[1],2],\"object\":[1,{\"a\":2}],\"large\":[1,1e300]}");
+	static const char *const refused[] = {
+		"absent", "none", "one", "text", "mixed", "mixed2", "null", "deep", "deep2", "object", "large"
+	};
+	const char **strings;
+	int64	   *numbers;
+
+	ok(tn_claims_numbers(&claims, "fva", &numbers) == 2 && numbers[0] == 3 && numbers[1] == -1,
+	   "numbers of an array");
+	ok(tn_claims_numbers(&claims, "o.n", &numbers) == 1 && numbers[0] == 7, "numbers of a nested array");
+	for (int i = 0; i < lengthof(refused); i++)
+		ok(tn_claims_numbers(&claims, refused[i], &numbers) == 0, psprintf("no numbers: %s", refused[i]));
+	ok(tn_claims_strings(&claims, "fva", &strings) == -1, "numbers are no strings");
+	ok(tn_claims_strings(&claims, "mixed", &strings) == -1, "a number and a string are no strings");
+	ok(tn_claims_strings(&claims, "mixed2", &strings) == -1, "a string and a number are no strings");
+}
+
+static void
 time_is(const char *number, TnTimeResult result, int64 expected)
 {
 	int64		seconds = 4711;
@@ -464,6 +486,7 @@ main(void)
 	test_items();
 	test_find();
 	test_strings();
+	test_numbers();
 	test_time();
 	printf("1..%d\n", n_tests);
 	return n_failed == 0 ? 0 : 1;
