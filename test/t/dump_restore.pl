@@ -114,8 +114,8 @@ like($seen, qr/^fay: org_suspended/m, 'before: a suspended org');
 like($seen, qr/^newcomer: acme\|\{clerk\}\|t$/m, 'before: an invitation');
 like($seen, qr/^unknown: unprovisioned/m, 'before: somebody new');
 like($seen, qr/^alice: 1\|acme1\|/m, 'before: rows');
-like($stored, qr/^\|member\|member\|read\|f$/m, 'before: a shipped grant is revoked');
-like($stored, qr/^\|member\|report\|create\|f$/m, 'before: a default grant is revoked');
+like($stored, qr/^\|member\|member\|read\|f\|$/m, 'before: a shipped grant is revoked');
+like($stored, qr/^\|member\|report\|create\|f\|$/m, 'before: a default grant is revoked');
 like($stored, qr/^public\|note\|org_id\|note\|f\|t$/m, 'before: a protected table');
 
 # The extension's tables have foreign keys from the start, and parallel workers of pg_restore load tables in any order:
