@@ -25,5 +25,7 @@
 #define TN_ERRCODE_ORG_SUSPENDED		MAKE_SQLSTATE('T','N','0','0','3')
 #define TN_ERRCODE_ORG_ARCHIVED			MAKE_SQLSTATE('T','N','0','0','4')
 #define TN_ERRCODE_NOT_A_MEMBER			MAKE_SQLSTATE('T','N','0','0','5')
+/* Raised by SQL functions. */
+#define TN_ERRCODE_LAST_ADMIN			MAKE_SQLSTATE('T','N','0','0','6')
 
 #endif							/* TN_ERRCODES_H */

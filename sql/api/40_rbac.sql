@@ -20,6 +20,13 @@ CREATE OR REPLACE FUNCTION tenancy.my_permissions(OUT resource_type text, OUT ac
 RETURNS SETOF record LANGUAGE c STABLE PARALLEL SAFE ROWS 30 AS 'MODULE_PATHNAME', 'tenancy_my_permissions';
 COMMENT ON FUNCTION tenancy.my_permissions() IS 'Everything the user may do in the current org; nothing if the session is not active.';
 
+-- What is granted and not taken back. Shows all there is: for the functions here, and granted to nobody.
+CREATE OR REPLACE VIEW tenancy.granted_permissions AS
+SELECT p.role_id, p.resource_type, p.action FROM tenancy.role_permissions p
+WHERE NOT EXISTS (SELECT FROM tenancy.revoked_permissions v
+	WHERE v.role_id = p.role_id AND v.resource_type = p.resource_type AND v.action = p.action);
+COMMENT ON VIEW tenancy.granted_permissions IS 'Internal: the permissions in force, of all roles.';
+
 -- Runs with its owner's rights, so it filters by itself: the built-in roles for every user, an org's own roles for those in it.
 -- A barrier, or a caller's function in WHERE would be shown the rows before they are filtered.
 CREATE OR REPLACE VIEW tenancy.permission_matrix WITH (security_barrier) AS

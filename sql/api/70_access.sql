@@ -13,6 +13,7 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.require_fresh_authentication(text, text, interval)',
 		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
 		'tenancy.add_resource_type(text, text[])',
+		'tenancy.set_member_roles(uuid, text[])', 'tenancy.remove_member(uuid)', 'tenancy.leave_org()',
 		'tenancy.protection_list()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])
@@ -35,7 +36,7 @@ BEGIN
 	FOR f IN SELECT tenancy.application_functions() LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grant_access.role);
 	END LOOP;
-	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
+	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.members, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
 	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
 END
 $$;

@@ -223,6 +223,14 @@ SELECT count(*) FROM tenancy.permission_matrix WHERE rbac.leak(role);
 SELECT count(*) FROM tenancy.permission_matrix WHERE org_id IS NOT NULL AND role::int = 1;
 RESET ROLE;
 DELETE FROM tenancy.roles WHERE name = 'rbac_secret';
+-- Nor does audit_log.
+SELECT tenancy.record_change('rbac_' || slug, id, NULL) FROM tenancy.organizations WHERE slug IN ('rbac-acme', 'rbac-beta') \g /dev/null
+SELECT count(*) AS planted FROM tenancy.audit_log WHERE action LIKE 'rbac\_%';
+SET ROLE regress_tenancy_app;
+SELECT rbac.sign_in('admin');
+SELECT action FROM tenancy.audit_log WHERE rbac.leak(action);
+RESET tenancy.session_token;
+RESET ROLE;
 
 \echo == resource types
 -- By a plain INSERT, in the matrix at once.

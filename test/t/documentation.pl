@@ -82,7 +82,7 @@ FROM pg_class c WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN 
 SQL
 my @readable = rows(<<'SQL');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN ('r', 'v')
-	AND (c.relkind = 'v' OR has_table_privilege('app', c.oid, 'SELECT')) ORDER BY 1
+	AND has_table_privilege('app', c.oid, 'SELECT') ORDER BY 1
 SQL
 my @tables = rows("SELECT relname FROM pg_class WHERE relnamespace = 'tenancy'::regnamespace AND relkind = 'r' ORDER BY 1");
 # pg_settings leaves session_token out, as SHOW ALL does.
