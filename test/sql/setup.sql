@@ -112,3 +112,17 @@ CREATE FUNCTION minting.user_id(subject text) RETURNS uuid LANGUAGE sql STABLE A
 	SELECT d.user_id FROM tenancy.identities d JOIN tenancy.issuers i ON i.id = d.issuer_id
 	WHERE d.subject = user_id.subject AND i.issuer = 'https://clerk.test'
 $$;
+
+-- For stories: one call that an application makes, counted under the story's name. Returns its rows as text.
+CREATE TABLE minting.calls (number int GENERATED ALWAYS AS IDENTITY, story text, function text);
+GRANT SELECT, INSERT ON minting.calls TO PUBLIC;
+CREATE FUNCTION minting.call(story text, statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO minting.calls (story, function) VALUES (story, substring(statement FROM 'tenancy\.(\w+)'));
+	RETURN QUERY EXECUTE format('SELECT r::text FROM (%s) r', statement);
+END
+$$;
+-- The calls of a story in their order, and whether they are few enough for a customer to be in within minutes.
+CREATE FUNCTION minting.told(story text, OUT calls bigint, OUT at_most_five boolean, OUT functions text) LANGUAGE sql STABLE AS $$
+	SELECT count(*), count(*) BETWEEN 1 AND 5, string_agg(c.function, ', ' ORDER BY c.number) FROM minting.calls c WHERE c.story = told.story
+$$;

@@ -1,23 +1,57 @@
 # README.md and docs/reference.md say what is there: every function, view, setting, status and SQLSTATE, with the
-# signatures it has; links lead somewhere; and every ```sql example runs.
+# signatures it has; links lead somewhere; and every ```sql example of these two and of the guides runs.
 #
 # The examples of a file run in order in one database, set up as dev/cluster sets it up, each in a connection of its own.
-# Its first line says as whom ("-- as the DBA" if it says nothing): "-- as the application" or "-- as the application,
-# signed in as NAME", which is any variable of @people. A line that ends with "-- error X" must fail with SQLSTATE X, and
-# no other line may.
+# Its first line says as whom ("-- as the DBA" if it says nothing): "-- as the application", "-- as the application,
+# signed in as NAME", which is any variable of @people, or "-- as the role NAME", a database role. A line that ends with "-- error X" must fail with SQLSTATE X, and
+# no other line may. "-- → TEXT" after a statement is what it must return last: columns joined by ", ", rows by " / ".
 use strict;
 use warnings;
+
+use JSON::PP;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @people = qw(alice bob root);
-my $issuer = 'https://issuer.test';
+my @people = qw(alice bob carol dan erin frank grace root);
+my %issuer = (
+	name => 'https://issuer.test',
+	algorithm => 'ES256',
+	claims => sub { return {email => "$_[0]\@example.com", email_verified => JSON::PP::true} });
+# A guide to a provider trusts it by itself, and has tokens of its kind.
+my %issuer_of = (
+	'docs/clerk.md' => {
+		name => 'https://example.clerk.accounts.dev',
+		algorithm => 'RS256',
+		claims => sub {
+			return {
+				v => 2, sid => "sess_$_[0]", sts => 'active', azp => 'https://app.example.com', fva => [ 5, -1 ],
+				email => "$_[0]\@example.com", email_verified => JSON::PP::true, name => ucfirst $_[0],
+				o => {id => 'org_acme', slg => 'acme', rol => 'admin'}};
+		}},
+	'docs/better-auth.md' => {
+		name => 'https://app.example.com',
+		algorithm => 'EdDSA',
+		claims => sub {
+			return {
+				aud => 'https://app.example.com', email => "$_[0]\@example.com", emailVerified => JSON::PP::true,
+				name => ucfirst $_[0], sid => "session-$_[0]", activeOrganizationId => 'ba_acme', impersonatedBy => undef,
+				auth_time => time - 300};
+		}},
+	'docs/oidc.md' => {
+		name => 'https://id.example.com',
+		algorithm => 'ES256',
+		claims => sub {
+			return {
+				aud => 'https://api.example.com', email => "$_[0]\@example.com", email_verified => JSON::PP::true,
+				name => ucfirst $_[0], org_id => 'customer-17', auth_time => time};
+		}});
 my $mint = $ENV{MINT} or die "MINT is not set\n";
 
 -d 'docs' or die "docs/ and the *.md files are not in this copy of the sources: build_and_stage in dev/lib.sh copies it\n";
-my %document = map { $_ => slurp_file($_) } qw(README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs/reference.md);
+my @guides = grep { $_ ne 'docs/reference.md' } sort glob 'docs/*.md';
+my %document = map { $_ => slurp_file($_) } qw(README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs/reference.md), @guides;
 my $reference = $document{'docs/reference.md'};
 
 # ---- a server as dev/cluster starts it ----
@@ -26,39 +60,53 @@ my $node = PostgreSQL::Test::Cluster->new('documentation');
 $node->init;
 $node->start;
 
-my $key = $node->data_dir . '/issuer.key';
-system(qq{umask 077; "$mint" key ES256 > "$key"}) == 0 or die "cannot make a key\n";
-chomp(my $jwks = `"$mint" jwks "$key,dev"`);
-my %variables = (jwks => $jwks, map { $_ => token($_) } @people);
+my %keys;
 
-$node->safe_psql('postgres', 'CREATE ROLE app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE');
+# The psql variables of a file's examples: tokens of everybody, and the key set of their issuer.
+sub variables
+{
+	my ($by) = @_;
+	my $key = $keys{$by->{name}};
+
+	if (!defined $key)
+	{
+		$key = $keys{$by->{name}} = $node->data_dir . '/issuer' . keys(%keys) . '.key';
+		system(qq{umask 077; "$mint" key $by->{algorithm} > "$key"}) == 0 or die "cannot make a key\n";
+	}
+	chomp(my $jwks = `"$mint" jwks "$key,dev"`);
+	return (jwks => $jwks, map { $_ => token($by, $key, $_) } @people);
+}
 
 sub token
 {
-	my ($subject) = @_;
-	my $claims = sprintf '{"iss":"%s","sub":"%s","iat":%d,"exp":%d,"email":"%s@example.com","email_verified":true}',
-	  $issuer, $subject, time, time + 3600, $subject;
+	my ($by, $key, $subject) = @_;
+	my $claims = JSON::PP->new->canonical->encode(
+		{iss => $by->{name}, sub => $subject, iat => time, exp => time + 3600, %{$by->{claims}->($subject)}});
 
-	chomp(my $token = `"$mint" token "$key" --header '{"alg":"ES256","kid":"dev"}' --claims '$claims'`);
+	chomp(my $token = `"$mint" token "$key" --header '{"alg":"$by->{algorithm}","kid":"dev"}' --claims '$claims'`);
 	return $token;
 }
 
+my %variables = variables(\%issuer);
+
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE');
+
 sub create_database
 {
-	my ($database) = @_;
+	my ($database, $trusting) = @_;
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	# An example may have changed it; a role is all databases'.
 	$node->safe_psql('postgres', 'ALTER ROLE app RESET ALL');
-	$node->safe_psql($database, "CREATE EXTENSION tenancy; SELECT tenancy.grant_access('app');"
-		  . " SELECT tenancy.trust_issuer('$issuer', '$jwks')");
+	$node->safe_psql($database, "CREATE EXTENSION tenancy; SELECT tenancy.grant_access('app');");
+	$node->safe_psql($database, "SELECT tenancy.trust_issuer('$issuer{name}', '$variables{jwks}')") if $trusting;
 }
 
 # ---- what there is ----
 
 sub rows { return split /\n/, $node->safe_psql('catalog', $_[0]) }
 
-create_database('catalog');
+create_database('catalog', 1);
 
 my %signature = map { split /\t/ } rows(<<'SQL');
 SELECT p.proname || E'\t' || format('tenancy.%s(%s) → %s', p.proname,
@@ -176,42 +224,59 @@ for my $file (sort keys %document)
 
 sub run_example
 {
-	my ($database, $name, $example) = @_;
-	my $whose = qr/\A-- as the (?:DBA|application(?:, signed in as (\w+))?)\n/;
-	my $as_application = $example =~ /\A-- as the application/;
+	my ($database, $name, $example, %variables) = @_;
+	my $whose = qr/\A-- as the (?:DBA|role \w+|application(?:, signed in as (\w+))?)\n/;
+	my ($role) = $example =~ /\A-- as the (?:role )?(application|(?<=role )\w+)/;
 	my @expected = $example =~ /-- error (\w{5})$/gm;
 	my $prelude = '';
-	my $stderr;
+	my ($stdout, $stderr);
 
 	if ($example =~ /\A-- as/)
 	{
 		$example =~ $whose or return fail("$name: says as whom");
 		$prelude = "SET tenancy.session_token = :'$1';\n" if defined $1;
 	}
+	my @promised = $example =~ /; +-- → (.*)$/gm;
+	my $script = $example =~ s/^(.*;) +-- → .*$/$1\n\\echo →/gmr;
 	my $status = $node->psql(
-		$database, "\\set VERBOSITY sqlstate\n$prelude$example",
-		connstr => $node->connstr($database) . ($as_application ? ' user=app' : ''),
+		$database, "\\set VERBOSITY sqlstate\n\\pset fieldsep ', '\n$prelude$script",
+		connstr => $node->connstr($database) . (defined $role ? " user=$role" =~ s/application/app/r : ''),
 		on_error_stop => 0,
+		stdout => \$stdout,
 		stderr => \$stderr,
 		extra_params => [ map { ('-v', "$_=$variables{$_}") } sort keys %variables ]);
 	my @errors = $stderr =~ /^psql:<stdin>:\d+: (?:ERROR:  )?(.*)$/gm;
 
 	is_deeply([ $status, @errors ], [ 0, @expected ], $name) or diag("$example\n$stderr");
+	return unless @promised;
+
+	# The last lines before each arrow, as many as are promised.
+	my @returned = split /^→\n?/m, $stdout;
+	for my $i (0 .. $#promised)
+	{
+		my @lines = split /\n/, $returned[$i] // '';
+		my $rows = split m{ / }, $promised[$i];
+
+		$returned[$i] = join ' / ', @lines > $rows ? @lines[ -$rows .. -1 ] : @lines;
+	}
+	is_deeply([ @returned[ 0 .. $#promised ] ], \@promised, "$name returns what it says");
 }
 
-for my $file ('README.md', 'docs/reference.md')
+for my $file ('README.md', 'docs/reference.md', @guides)
 {
 	my $database = lc($file =~ s/\W/_/gr);
+	my $own_issuer = $issuer_of{$file};
+	my %of_file = $own_issuer ? variables($own_issuer) : %variables;
 	my $line = 1;
 	my $examples = 0;
 
-	create_database($database);
+	create_database($database, !$own_issuer);
 	for my $part (split /^(```sql\n.*?^```\n)/ms, $document{$file})
 	{
 		if ($part =~ /\A```sql\n(.*)^```\n\z/ms)
 		{
 			$examples++;
-			run_example($database, "example at $file:$line", $1);
+			run_example($database, "example at $file:$line", $1, %of_file);
 		}
 		$line += $part =~ tr/\n//;
 	}
