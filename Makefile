@@ -24,6 +24,7 @@ OBJS = \
 	src/settings.o \
 	src/redaction.o \
 	src/catalog.o \
+	src/audit.o \
 	src/directory.o \
 	src/issuer.o \
 	src/verification.o \

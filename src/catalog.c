@@ -50,6 +50,7 @@ static const struct
 	[TN_ORG_EXTERNAL_IDS] = {"org_external_ids", "org_external_ids_pkey"},
 	[TN_MEMBERSHIPS] = {"memberships", "memberships_pkey"},
 	[TN_MEMBERSHIP_ROLES] = {"membership_roles", "membership_roles_pkey"},
+	[TN_DEFAULT_ORGS] = {"default_orgs", "default_orgs_pkey"},
 	[TN_ROLES] = {"roles", "roles_pkey"},
 	[TN_ROLE_PERMISSIONS] = {"role_permissions", "role_permissions_pkey"},
 	[TN_REVOKED_PERMISSIONS] = {"revoked_permissions", "revoked_permissions_pkey"},

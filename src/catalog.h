@@ -29,6 +29,7 @@ typedef enum TnTable
 	TN_ORG_EXTERNAL_IDS,
 	TN_MEMBERSHIPS,
 	TN_MEMBERSHIP_ROLES,
+	TN_DEFAULT_ORGS,
 	TN_ROLES,
 	TN_ROLE_PERMISSIONS,
 	TN_REVOKED_PERMISSIONS,
@@ -78,6 +79,9 @@ typedef enum TnTable
 #define TN_MEMBERSHIP_ROLES_USER_ID 1
 #define TN_MEMBERSHIP_ROLES_ORG_ID 2
 #define TN_MEMBERSHIP_ROLES_ROLE_ID 3
+/* default_orgs (index: user_id) */
+#define TN_DEFAULT_ORGS_USER_ID 1
+#define TN_DEFAULT_ORGS_ORG_ID 2
 /* roles (index: id) */
 #define TN_ROLES_ID 1
 #define TN_ROLES_NAME 3

@@ -222,6 +222,8 @@ static void
 start_query(QueryDesc *query, int eflags)
 {
 	close_held();
+	if (query->plannedstmt->parallelModeNeeded)
+		tn_session_announce();
 	if (next_ExecutorStart)
 		next_ExecutorStart(query, eflags);
 	else

@@ -239,6 +239,32 @@ tn_member_roles(TnRead *read, const pg_uuid_t *user_id, const pg_uuid_t *org_id,
 }
 
 /*
+ * The org that a user works in when none is picked, if there is one.
+ */
+bool
+tn_default_org_find(TnRead *read, const pg_uuid_t *user_id, TnOrg *org)
+{
+	pg_uuid_t	org_id;
+
+	return find_uuid(read, TN_DEFAULT_ORGS, 1,
+					 TN_DEFAULT_ORGS_USER_ID, UUIDPGetDatum(user_id), 0, 0,
+					 TN_DEFAULT_ORGS_ORG_ID, &org_id) &&
+		tn_org_find(read, &org_id, org);
+}
+
+/*
+ * The built-in role admin, by the id that sql/schema/50_seeds.sql gives it
+ * for good.  Without that row it would be a role that nothing is granted to.
+ */
+pg_uuid_t
+tn_admin_role(void)
+{
+	static const pg_uuid_t id = {{0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
+
+	return id;
+}
+
+/*
  * A role's name, or NULL if it has just gone.
  */
 char *

@@ -58,6 +58,8 @@ extern bool tn_member_exists(TnRead *read, const pg_uuid_t *user_id,
 							 const pg_uuid_t *org_id);
 extern int	tn_member_roles(TnRead *read, const pg_uuid_t *user_id,
 							const pg_uuid_t *org_id, pg_uuid_t **role_ids);
+extern bool tn_default_org_find(TnRead *read, const pg_uuid_t *user_id, TnOrg *org);
+extern pg_uuid_t tn_admin_role(void);
 extern char *tn_role_name(TnRead *read, const pg_uuid_t *role_id);
 
 #endif							/* TN_DIRECTORY_H */

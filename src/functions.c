@@ -22,6 +22,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "audit.h"
 #include "catalog.h"
 #include "directory.h"
 #include "errcodes.h"
@@ -311,7 +312,7 @@ tenancy_my_orgs(PG_FUNCTION_ARGS)
 
 /*
  * An org that the user does not belong to and one that does not exist get the
- * same answer.
+ * same answer.  A superadmin enters any.
  */
 TENANCY_FUNCTION(tenancy_switch_org);
 Datum
@@ -322,11 +323,14 @@ tenancy_switch_org(PG_FUNCTION_ARGS)
 	TnSession	wanted = *session;
 	TnRead		read;
 	TnOrg		org;
+	bool		found;
+	bool		is_member;
 
 	wanted.status = TN_STATUS_NOT_A_MEMBER;
 	tn_read_begin(&read);
-	if (tn_org_find_by_name(&read, name, &org) &&
-		tn_member_exists(&read, &session->user_id, &org.id))
+	found = tn_org_find_by_name(&read, name, &org);
+	is_member = found && tn_member_exists(&read, &wanted.user_id, &org.id);
+	if (is_member || (found && wanted.is_superadmin))
 	{
 		wanted.org_id = org.id;
 		wanted.status = org.status == TN_ORG_ACTIVE ? TN_STATUS_ACTIVE :
@@ -337,6 +341,8 @@ tenancy_switch_org(PG_FUNCTION_ARGS)
 		tn_session_raise(&wanted);
 
 	tn_settings_set_org(DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&org.id))), true);
+	if (!is_member)
+		tn_audit_record("switch_org", &org.id, &org.id);
 	return uuid_datum(&org.id);
 }
 
@@ -350,6 +356,8 @@ tenancy_cross_org_active(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	session = tn_session_trusted();
 	tn_statement_check_identity(fcinfo->flinfo, session);
+	if (session->is_superadmin)
+		tn_audit_log_cross_org(&session->user_id);
 	PG_RETURN_BOOL(session->is_superadmin);
 }
 

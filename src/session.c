@@ -23,6 +23,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "lib/ilist.h"
@@ -34,6 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "audit.h"
 #include "catalog.h"
 #include "directory.h"
 #include "errcodes.h"
@@ -252,25 +254,35 @@ find_entry(TnSettingValue *value)
 
 /*
  * The org that the session means: the one picked, else the token's, else the
- * user's only one (archived ones count only if there is no other).  Returns
- * ACTIVE with *org set, or the status that says why there is none.
+ * user's only one (archived ones count only if there is no other), else the
+ * user's default.  Returns ACTIVE with *org set, or the status that says why
+ * there is none.
+ *
+ * A superadmin may pick any org that exists.  What a token names is not picked:
+ * an issuer that says "org" must not lead into one that the user does not
+ * belong to.
  */
 static TnStatus
-choose_org(TnRead *read, const TnSession *session, TnOrg *org)
+choose_org(TnRead *read, TnSession *session, TnOrg *org)
 {
 	const TnVerifiedToken *token = session->token;
+	bool		picked = tn_org_serial != 0;
+	bool		named = picked;
+	bool		found;
 	List	   *orgs;
 	ListCell   *lc;
-	bool		named;
-	bool		found;
 	int			open = 0;
 
-	named = tn_org_serial != 0;
-	found = named && tn_org_find_by_name(read, tn_org, org);
-	if (!named && token->org != NULL)
+	found = picked && tn_org_find_by_name(read, tn_org, org);
+	if (!picked && token->org != NULL)
 		named = found = tn_org_find_by_external_id(read, &token->issuer_id, token->org, org);
 	if (found && tn_member_exists(read, &session->user_id, &org->id))
 		return TN_STATUS_ACTIVE;
+	if (found && picked && session->is_superadmin)
+	{
+		session->entered = true;
+		return TN_STATUS_ACTIVE;
+	}
 
 	/* Who has none to pick from is not asked to pick. */
 	orgs = tn_member_orgs(read, &session->user_id);
@@ -289,7 +301,13 @@ choose_org(TnRead *read, const TnSession *session, TnOrg *org)
 			open++;
 		}
 	}
-	return open > 1 ? TN_STATUS_PICK_ORG : TN_STATUS_ACTIVE;
+	if (open <= 1)
+		return TN_STATUS_ACTIVE;
+	/* A foreign key makes it one of these, but replication need not keep foreign keys. */
+	if (tn_default_org_find(read, &session->user_id, org) && org->status == TN_ORG_ACTIVE &&
+		tn_member_exists(read, &session->user_id, &org->id))
+		return TN_STATUS_ACTIVE;
+	return TN_STATUS_PICK_ORG;
 }
 
 static bool
@@ -340,6 +358,12 @@ read_authority(TnRead *read, TnSession *session)
 		session->status = TN_STATUS_ORG_SUSPENDED;
 	else if (org.status == TN_ORG_ARCHIVED)
 		session->status = TN_STATUS_ORG_ARCHIVED;
+	else if (session->entered)
+	{
+		session->n_roles = 1;
+		session->role_ids = palloc(sizeof(pg_uuid_t));
+		session->role_ids[0] = tn_admin_role();
+	}
 	else
 		session->n_roles = tn_member_roles(read, &user.id, &org.id, &session->role_ids);
 }
@@ -438,7 +462,25 @@ tn_session(void)
 
 	if (!authority_is_current(entry))
 		refresh_authority(entry);
+	if (entry->session.entered && entry->session.status == TN_STATUS_ACTIVE)
+		tn_audit_log_entry(&entry->session.user_id, &entry->session.org_id);
 	return &entry->session;
+}
+
+/*
+ * Says in the server log, before workers run, what they would leave to their
+ * leader: it need not ask who is there itself.
+ */
+void
+tn_session_announce(void)
+{
+	const TnSession *session;
+
+	if (IsParallelWorker() || (tn_org_serial == 0 && !tn_cross_org))
+		return;
+	session = tn_session();
+	if (tn_cross_org && session->is_superadmin)
+		tn_audit_log_cross_org(&session->user_id);
 }
 
 /*

@@ -45,6 +45,7 @@ typedef struct TnSession
 
 	bool		has_org;		/* for ORG_SUSPENDED, ORG_ARCHIVED and ACTIVE */
 	pg_uuid_t	org_id;
+	bool		entered;		/* a superadmin in an org of others; with has_org */
 	int			n_roles;		/* for ACTIVE */
 	pg_uuid_t  *role_ids;		/* in the order of their bytes */
 } TnSession;
@@ -61,6 +62,7 @@ typedef struct TnIdentity
 } TnIdentity;
 
 extern const TnSession *tn_session(void);
+extern void tn_session_announce(void);
 extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);

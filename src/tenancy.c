@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "audit.h"
 #include "catalog.h"
 #include "conflict.h"
 #include "cursors.h"
@@ -25,6 +26,7 @@ _PG_init(void)
 	tn_redaction_init();
 	tn_catalog_init();
 	tn_settings_init();
+	tn_audit_init();
 	tn_cursors_init();
 	tn_explain_init();
 	tn_conflict_init();

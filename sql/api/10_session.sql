@@ -36,6 +36,41 @@ CREATE OR REPLACE FUNCTION tenancy.switch_org(org text)
 RETURNS uuid LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'tenancy_switch_org';
 COMMENT ON FUNCTION tenancy.switch_org(text) IS 'Picks the org to work in, by id or slug, for as long as the token holds; returns its id.';
 
+-- A membership that goes at the same moment takes the default with it: FOR KEY SHARE waits to see.
+CREATE OR REPLACE FUNCTION tenancy.set_default_org(org text)
+RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	me uuid := tenancy.require_user_for_change();
+	old_id uuid;
+	new_id uuid;
+BEGIN
+	IF set_default_org.org IS NOT NULL THEN
+		SELECT m.org_id INTO new_id FROM tenancy.memberships m JOIN tenancy.organizations o ON o.id = m.org_id
+		WHERE m.user_id = me AND (o.slug = set_default_org.org OR o.id::text = lower(set_default_org.org)) FOR KEY SHARE OF m;
+		IF new_id IS NULL THEN
+			RAISE EXCEPTION 'user is not a member of the org'
+				USING ERRCODE = 'TN005', DETAIL = 'The org that is named does not exist, or the user does not belong to it.',
+					HINT = 'Choose from tenancy.my_orgs().';
+		END IF;
+	END IF;
+
+	SELECT d.org_id INTO old_id FROM tenancy.default_orgs d WHERE d.user_id = me FOR UPDATE;
+	IF new_id IS NOT DISTINCT FROM old_id THEN
+		RETURN new_id;
+	END IF;
+	IF new_id IS NULL THEN
+		DELETE FROM tenancy.default_orgs d WHERE d.user_id = me;
+	ELSE
+		INSERT INTO tenancy.default_orgs AS d (user_id, org_id) VALUES (me, new_id)
+		ON CONFLICT (user_id) DO UPDATE SET org_id = excluded.org_id;
+	END IF;
+	PERFORM tenancy.record_change('set_default_org', NULL, me::text,
+		jsonb_build_object('org_id', old_id), jsonb_build_object('org_id', new_id));
+	RETURN new_id;
+END
+$$;
+COMMENT ON FUNCTION tenancy.set_default_org(text) IS 'Sets the org, by id or slug, that the user works in when none is picked; null for none. Returns its id.';
+
 CREATE OR REPLACE FUNCTION tenancy.cross_org_support(internal)
 RETURNS internal LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'tenancy_cross_org_support';
 COMMENT ON FUNCTION tenancy.cross_org_support(internal) IS 'Planner support of cross_org_active().';

@@ -458,7 +458,7 @@ SET tenancy.cross_org = on;
 SELECT set_config('tenancy.cross_org', 'off', false) AS cross_org, tenancy.cross_org_active();
 
 \echo whatever org is picked
-SET tenancy.org = 'settings-acme';
+SET tenancy.org = 'settings-nowhere';
 SELECT status FROM tenancy.session();
 EXECUTE before;
 SET tenancy.cross_org = on;

@@ -534,6 +534,7 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 	('tenancy.require(''read'', ''org'')'), ('tenancy.require_org(''read'', ''org'')'), ('tenancy.my_permissions()'),
 	('tenancy.grant_permission(''viewer'', ''read'', ''org'')'), ('tenancy.revoke_permission(''viewer'', ''read'', ''org'')'),
 	('tenancy.add_resource_type(''x'')'), ('tenancy.trust_issuer(''x'', ''{}'')'), ('tenancy.import_jwks(''x'', ''{}'')'),
+	('tenancy.set_default_org(NULL)'),
 	('tenancy.distrust_issuer(''x'')'), ('tenancy.require_fresh_authentication(''x'', ''x'', NULL)'),
 	('tenancy.permission_matrix'), ('tenancy.audit_log'), ('tenancy.resource_types');
 INSERT INTO calls VALUES ('tenancy.members'), ('tenancy.set_member_roles(gen_random_uuid(), ''{viewer}'')'), ('tenancy.remove_member(gen_random_uuid())'), ('tenancy.leave_org()');
