@@ -59,6 +59,8 @@ SQL_API = \
 	sql/api/45_audit.sql \
 	sql/api/47_fresh_authentication.sql \
 	sql/api/50_resource_types.sql \
+	sql/api/55_lifecycle.sql \
+	sql/api/56_users.sql \
 	sql/api/60_protection.sql \
 	sql/api/70_access.sql
 

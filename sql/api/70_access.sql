@@ -14,6 +14,8 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
 		'tenancy.add_resource_type(text, text[])',
 		'tenancy.set_member_roles(uuid, text[])', 'tenancy.remove_member(uuid)', 'tenancy.leave_org()',
+		'tenancy.suspend_org(text, text)', 'tenancy.resume_org(text)', 'tenancy.archive_org(text, text)', 'tenancy.rename_org(text, text, text)',
+		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.enable_user(uuid)', 'tenancy.revoke_tokens(uuid)',
 		'tenancy.protection_list()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])
@@ -36,7 +38,7 @@ BEGIN
 	FOR f IN SELECT tenancy.application_functions() LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grant_access.role);
 	END LOOP;
-	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.members, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
+	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.members, tenancy.orgs, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
 	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
 END
 $$;
