@@ -35,6 +35,7 @@ OBJS = \
 	src/explain.o \
 	src/conflict.o \
 	src/onboarding.o \
+	src/ownership.o \
 	src/functions.o \
 	src/tenancy.o
 
@@ -61,6 +62,7 @@ SQL_API = \
 	sql/api/50_resource_types.sql \
 	sql/api/55_lifecycle.sql \
 	sql/api/56_users.sql \
+	sql/api/57_purge.sql \
 	sql/api/60_protection.sql \
 	sql/api/70_access.sql
 

@@ -28,6 +28,7 @@
 #include "errcodes.h"
 #include "keyring.h"
 #include "onboarding.h"
+#include "ownership.h"
 #include "policy.h"
 #include "session.h"
 #include "settings.h"
@@ -473,6 +474,29 @@ tenancy_my_permissions(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* ---- tables of others ---- */
+
+TENANCY_FUNCTION(tenancy_run_as_owner);
+Datum
+tenancy_run_as_owner(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) tn_run_as_owner(PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+											UUIDOID, PG_GETARG_DATUM(2), NULL));
+}
+
+TENANCY_FUNCTION(tenancy_ask_as_owner);
+Datum
+tenancy_ask_as_owner(PG_FUNCTION_ARGS)
+{
+	char	   *answer;
+
+	(void) tn_run_as_owner(PG_GETARG_OID(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						   TEXTOID, PG_GETARG_DATUM(2), &answer);
+	if (answer == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(answer));
 }
 
 /* ---- onboarding ---- */

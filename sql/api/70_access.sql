@@ -14,7 +14,7 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.grant_permission(text, text, text)', 'tenancy.revoke_permission(text, text, text)',
 		'tenancy.add_resource_type(text, text[])',
 		'tenancy.set_member_roles(uuid, text[])', 'tenancy.remove_member(uuid)', 'tenancy.leave_org()',
-		'tenancy.suspend_org(text, text)', 'tenancy.resume_org(text)', 'tenancy.archive_org(text, text)', 'tenancy.rename_org(text, text, text)',
+		'tenancy.suspend_org(text, text)', 'tenancy.resume_org(text)', 'tenancy.archive_org(text, text)', 'tenancy.rename_org(text, text, text)', 'tenancy.purge_org(text)',
 		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.enable_user(uuid)', 'tenancy.revoke_tokens(uuid)',
 		'tenancy.protection_list()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'

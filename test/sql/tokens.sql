@@ -539,7 +539,7 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 	('tenancy.permission_matrix'), ('tenancy.audit_log'), ('tenancy.resource_types');
 INSERT INTO calls VALUES ('tenancy.members'), ('tenancy.set_member_roles(gen_random_uuid(), ''{viewer}'')'), ('tenancy.remove_member(gen_random_uuid())'), ('tenancy.leave_org()');
 INSERT INTO calls VALUES ('tenancy.orgs'), ('tenancy.suspend_org(''x'', ''x'')'), ('tenancy.resume_org(''x'')'), ('tenancy.archive_org(''x'')'),
-	('tenancy.rename_org(''x'', ''x'')'), ('tenancy.add_superadmin(gen_random_uuid())'), ('tenancy.remove_superadmin(gen_random_uuid())'),
+	('tenancy.rename_org(''x'', ''x'')'), ('tenancy.purge_org(''x'')'), ('tenancy.add_superadmin(gen_random_uuid())'), ('tenancy.remove_superadmin(gen_random_uuid())'),
 	('tenancy.enable_user(gen_random_uuid())'), ('tenancy.revoke_tokens(gen_random_uuid())');
 GRANT SELECT ON calls TO regress_tenancy_app;
 CREATE FUNCTION code_of(call text, token text) RETURNS text LANGUAGE plpgsql AS $$

@@ -1,0 +1,13 @@
+/*-------------------------------------------------------------------------
+ *
+ * ownership.h
+ *	  Statements on a table, run as its owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TN_OWNERSHIP_H
+#define TN_OWNERSHIP_H
+
+extern uint64 tn_run_as_owner(Oid relid, const char *sql, Oid argtype, Datum arg, char **answer);
+
+#endif							/* TN_OWNERSHIP_H */
