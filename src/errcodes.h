@@ -27,5 +27,6 @@
 #define TN_ERRCODE_NOT_A_MEMBER			MAKE_SQLSTATE('T','N','0','0','5')
 /* Raised by SQL functions. */
 #define TN_ERRCODE_LAST_ADMIN			MAKE_SQLSTATE('T','N','0','0','6')
+#define TN_ERRCODE_UNUSABLE_INVITATION	MAKE_SQLSTATE('T','N','0','0','7')
 
 #endif							/* TN_ERRCODES_H */

@@ -30,6 +30,7 @@
 #include "onboarding.h"
 #include "ownership.h"
 #include "policy.h"
+#include "redaction.h"
 #include "session.h"
 #include "settings.h"
 #include "statement.h"
@@ -546,6 +547,21 @@ tenancy_provision_user(PG_FUNCTION_ARGS)
 	return make_row(fcinfo, values, nulls);
 }
 
+/*
+ * The statement may hold the secret of an invitation, as this begins its
+ * acceptance.
+ */
+TENANCY_FUNCTION(tenancy_provision_identity);
+Datum
+tenancy_provision_identity(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t	user_id;
+
+	(void) tn_redaction_hide_statement();
+	user_id = tn_provision_identity(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	return uuid_datum(&user_id);
+}
+
 TENANCY_FUNCTION(tenancy_create_org);
 Datum
 tenancy_create_org(PG_FUNCTION_ARGS)
@@ -558,7 +574,8 @@ tenancy_create_org(PG_FUNCTION_ARGS)
 				 errmsg("name of the org must not be null"),
 				 errhint("Pass the name that people know the org by.")));
 	org_id = tn_create_org(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	return uuid_datum(&org_id);
 }
 

@@ -3,7 +3,7 @@
  * onboarding.c
  *	  How a person gets a user and an org.
  *
- * Both functions are safe to call again and in any number of connections at
+ * All of this is safe to call again and in any number of connections at
  * once.  Unique indexes decide who comes first, with ON CONFLICT DO NOTHING:
  * whoever comes second waits for the first to commit and finds its work, or
  * does it if the first rolled back.  No lock is taken that a reader would
@@ -42,10 +42,16 @@ typedef enum Statement
 	LOCK_USER,
 	UPDATE_PROFILE,
 	INSERT_SUPERADMIN,
+	LOCK_INVITING_ORGS,
 	ACCEPT_INVITATIONS,
 	INSERT_ORG,
 	INSERT_ADMIN,
 	FIND_OWN_ORG,
+	INVITE_ADMIN,
+	ASSERT_ADMINISTRATOR,
+	RECORD_USER,
+	RECORD_PERSONAL_ORG,
+	RECORD_ORG,
 	SLUGIFY
 } Statement;
 
@@ -79,12 +85,20 @@ static struct
 	[INSERT_SUPERADMIN] = {
 		"INSERT INTO tenancy.superadmins (user_id) VALUES ($1) ON CONFLICT DO NOTHING",
 		1, {UUIDOID}},
-	/* FOR UPDATE: against a revocation at the same moment, one of the two wins. */
+	/* Before the invitations, as everybody does who locks both. */
+	[LOCK_INVITING_ORGS] = {
+		"SELECT FROM tenancy.organizations o WHERE o.id IN (SELECT i.org_id FROM tenancy.invitations i"
+		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($1 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL)"
+		" ORDER BY o.id FOR SHARE",
+		1, {TEXTOID}},
+	/* The clock is looked at once a row is locked: waiting for it takes time. */
 	[ACCEPT_INVITATIONS] = {
-		"WITH pending AS MATERIALIZED ("
-		" SELECT i.id, i.org_id, i.role_id FROM tenancy.invitations i JOIN tenancy.organizations o ON o.id = i.org_id"
+		"WITH locked AS MATERIALIZED ("
+		" SELECT i.id, i.org_id, i.role_id, i.expires_at FROM tenancy.invitations i JOIN tenancy.organizations o ON o.id = i.org_id"
 		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
-		" AND i.expires_at > pg_catalog.now() AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
+		" AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
+		"pending AS MATERIALIZED ("
+		" SELECT l.id, l.org_id, l.role_id FROM locked l WHERE l.expires_at > pg_catalog.clock_timestamp()), "
 		"accepted AS ("
 		" UPDATE tenancy.invitations i SET accepted_at = pg_catalog.now(), accepted_by = $1"
 		" FROM pending p WHERE i.id = p.id), "
@@ -94,7 +108,9 @@ static struct
 		"role AS ("
 		" INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) SELECT DISTINCT $1, p.org_id, p.role_id FROM pending p"
 		" ON CONFLICT DO NOTHING) "
-		"SELECT p.org_id FROM pending p LIMIT 1",
+		"SELECT p.org_id, tenancy.record_change('provision_user', p.org_id, $1::text, NULL,"
+		" pg_catalog.jsonb_build_object('invitation_id', p.id, 'role', r.name)) "
+		"FROM pending p JOIN tenancy.roles r ON r.id = p.role_id ORDER BY p.id",
 		2, {UUIDOID, TEXTOID}},
 	[INSERT_ORG] = {
 		"INSERT INTO tenancy.organizations (slug, name, kind, created_by) VALUES ($1, $2, $3, $4) "
@@ -110,6 +126,26 @@ static struct
 		"JOIN tenancy.memberships m ON m.org_id = o.id AND m.user_id = $2 "
 		"WHERE o.slug = $1 AND o.created_by = $2 AND o.name = $3",
 		3, {TEXTOID, UUIDOID, TEXTOID}},
+	[INVITE_ADMIN] = {
+		"SELECT invitation_id FROM tenancy.write_invitation($1, $2, tenancy.built_in_role('admin'), '7 days', false)",
+		2, {UUIDOID, TEXTOID}},
+	[ASSERT_ADMINISTRATOR] = {
+		"SELECT tenancy.assert_administrator('create an org for somebody else')",
+		0, {InvalidOid}},
+	[RECORD_USER] = {
+		"SELECT tenancy.record_change($1, NULL, $2::text, NULL,"
+		" pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('created', nullif($3, false), 'superadmin', nullif($4, false))))",
+		4, {TEXTOID, UUIDOID, BOOLOID, BOOLOID}},
+	[RECORD_PERSONAL_ORG] = {
+		"SELECT tenancy.record_change('provision_user', o.id, $2::text, NULL,"
+		" pg_catalog.jsonb_build_object('slug', o.slug, 'name', o.name, 'kind', o.kind, 'role', 'admin')) "
+		"FROM tenancy.organizations o WHERE o.id = $1",
+		2, {UUIDOID, UUIDOID}},
+	[RECORD_ORG] = {
+		"SELECT tenancy.record_change('create_org', o.id, o.slug, NULL, pg_catalog.jsonb_strip_nulls("
+		"pg_catalog.jsonb_build_object('slug', o.slug, 'name', o.name, 'admin_email', $2, 'invitation_id', $3))) "
+		"FROM tenancy.organizations o WHERE o.id = $1",
+		3, {UUIDOID, TEXTOID, UUIDOID}},
 	[SLUGIFY] = {
 		"SELECT tenancy.slugify($1)",
 		1, {TEXTOID}},
@@ -164,7 +200,8 @@ text_or_null(const char *string, bool *isnull)
 }
 
 /*
- * Inserts an org whose slug is free; false if it is taken.
+ * Inserts an org whose slug is free; false if it is taken.  The creator may be
+ * NULL.
  */
 static bool
 insert_org(const char *slug, const char *name, const char *kind,
@@ -172,8 +209,9 @@ insert_org(const char *slug, const char *name, const char *kind,
 {
 	Datum		values[] = {CStringGetTextDatum(slug), CStringGetTextDatum(name),
 	CStringGetTextDatum(kind), UUIDPGetDatum(creator)};
+	bool		nulls[] = {false, false, false, creator == NULL};
 
-	if (run(INSERT_ORG, values, NULL) == 0)
+	if (run(INSERT_ORG, values, nulls) == 0)
 		return false;
 	*org_id = result_uuid();
 	return true;
@@ -399,13 +437,19 @@ give_org(const TnVerifiedToken *token, const pg_uuid_t *user_id)
 
 	if (token->email_verified)
 	{
-		Datum		values[] = {UUIDPGetDatum(user_id), CStringGetTextDatum(token->email)};
+		Datum		email[] = {CStringGetTextDatum(token->email)};
+		Datum		values[] = {UUIDPGetDatum(user_id), email[0]};
 
-		if (run(ACCEPT_INVITATIONS, values, NULL) > 0)
+		if (run(LOCK_INVITING_ORGS, email, NULL) > 0 && run(ACCEPT_INVITATIONS, values, NULL) > 0)
 			return result_uuid();
 	}
 	org_id = insert_org_with_free_slug(personal_org_name(token), "personal", user_id);
 	make_admin(user_id, &org_id);
+	{
+		Datum		values[] = {UUIDPGetDatum(&org_id), UUIDPGetDatum(user_id)};
+
+		(void) run(RECORD_PERSONAL_ORG, values, NULL);
+	}
 	return org_id;
 }
 
@@ -421,8 +465,56 @@ copy_token(const TnVerifiedToken *token)
 	copy->subject = pstrdup(token->subject);
 	copy->email = token->email == NULL ? NULL : pstrdup(token->email);
 	copy->name = token->name == NULL ? NULL : pstrdup(token->name);
-	copy->issuer = copy->org = copy->actor = copy->payload = NULL;
+	copy->issuer = copy->org = copy->payload = NULL;
 	return copy;
+}
+
+/*
+ * The token in force, as a private copy.  Raises an error without a good one
+ * and for a disabled user.
+ */
+static TnVerifiedToken *
+token_to_provision(void)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->status == TN_STATUS_ANONYMOUS || session->status == TN_STATUS_DISABLED)
+		tn_session_raise(session);
+	return copy_token(session->token);
+}
+
+static bool
+make_superadmin(const pg_uuid_t *user_id)
+{
+	Datum		values[] = {UUIDPGetDatum(user_id)};
+
+	return run(INSERT_SUPERADMIN, values, NULL) > 0;
+}
+
+/*
+ * Gives the token's subject a user, if there is none, and what the token says
+ * of them; the audit log names the action.  Returns whether the user is new.
+ */
+static bool
+ensure_user(const TnVerifiedToken *token, const char *action, TnUser *user)
+{
+	bool		created = false;
+	bool		promoted = false;
+
+	if (!find_user(token, user))
+		created = insert_user(token, user);
+	if (!created)
+		update_profile(token, user);
+	if (token->email_verified && !user->superadmin && is_superadmin_email(token->email))
+		promoted = make_superadmin(&user->id);
+	if (created || promoted)
+	{
+		Datum		values[] = {CStringGetTextDatum(action), UUIDPGetDatum(&user->id),
+		BoolGetDatum(created), BoolGetDatum(promoted)};
+
+		(void) run(RECORD_USER, values, NULL);
+	}
+	return created;
 }
 
 /*
@@ -435,29 +527,15 @@ copy_token(const TnVerifiedToken *token)
 bool
 tn_provision_user(bool *has_org, pg_uuid_t *org_id)
 {
-	const TnSession *session = tn_session_trusted();
-	TnVerifiedToken *token;
+	TnVerifiedToken *token = token_to_provision();
 	TnUser		user;
-	bool		created = false;
-
-	if (session->status == TN_STATUS_ANONYMOUS || session->status == TN_STATUS_DISABLED)
-		tn_session_raise(session);
+	bool		created;
 
 	*has_org = false;
-	token = copy_token(session->token);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	if (!find_user(token, &user))
-		created = insert_user(token, &user);
-	if (!created)
-		update_profile(token, &user);
-	if (token->email_verified && !user.superadmin && is_superadmin_email(token->email))
-	{
-		Datum		values[] = {UUIDPGetDatum(&user.id)};
-
-		(void) run(INSERT_SUPERADMIN, values, NULL);
-	}
+	created = ensure_user(token, "provision_user", &user);
 	if (created || !belongs_to_an_org(&user.id))
 	{
 		Datum		values[] = {UUIDPGetDatum(&user.id)};
@@ -475,40 +553,114 @@ tn_provision_user(bool *has_org, pg_uuid_t *org_id)
 }
 
 /*
- * Creates an org whose admin is the caller, who must be a provisioned user.
- * Without a slug, one is made from the name.  A slug also makes the call safe
- * to repeat: the caller's own org of that slug and name is returned.
+ * The same without an org, for whom one is about to be given by other means.
+ * Returns the user.
  */
 pg_uuid_t
-tn_create_org(const char *name, const char *slug)
+tn_provision_identity(const char *action)
 {
-	const TnSession *session = tn_session_of_user();
-	pg_uuid_t	user_id = session->user_id;
+	TnVerifiedToken *token = token_to_provision();
+	TnUser		user;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) ensure_user(token, action, &user);
+	SPI_finish();
+	return user.id;
+}
+
+/*
+ * The caller's own org of that slug and name, in which they still are.
+ */
+static pg_uuid_t
+find_own_org(const char *name, const char *slug, const pg_uuid_t *user_id)
+{
+	Datum		values[] = {CStringGetTextDatum(slug), UUIDPGetDatum(user_id), CStringGetTextDatum(name)};
+
+	if (user_id == NULL || run(FIND_OWN_ORG, values, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("slug \"%s\" is taken", slug),
+				 errdetail("Another org has this slug."),
+				 errhint("Choose another slug, or pass none to have one made from the name.")));
+	return result_uuid();
+}
+
+/*
+ * Makes the caller admin of a new org, or invites who is to be, and records it.
+ */
+static void
+appoint_admin(const pg_uuid_t *org_id, const pg_uuid_t *user_id, const char *admin_email)
+{
+	Datum		values[3] = {UUIDPGetDatum(org_id)};
+	bool		nulls[3] = {false, true, true};
+	pg_uuid_t	invitation_id;
+
+	if (admin_email == NULL)
+		make_admin(user_id, org_id);
+	else
+	{
+		values[1] = CStringGetTextDatum(admin_email);
+		(void) run(INVITE_ADMIN, values, NULL);
+		invitation_id = result_uuid();
+		values[2] = UUIDPGetDatum(&invitation_id);
+		nulls[1] = nulls[2] = false;
+	}
+	(void) run(RECORD_ORG, values, nulls);
+}
+
+/*
+ * Who creates an org: *user_id is set, and returned, if it is a user.  With an
+ * email that is an administrator alone, who may have none.
+ */
+static const pg_uuid_t *
+creator_of_org(const char *admin_email, pg_uuid_t *user_id)
+{
+	const TnSession *session;
+
+	if (admin_email != NULL)
+		(void) run(ASSERT_ADMINISTRATOR, NULL, NULL);
+	else if (tn_session()->status == TN_STATUS_ANONYMOUS && tn_session_is_administrator())
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the org needs an admin"),
+				 errdetail("Without a session token there is no user who could be it."),
+				 errhint("Name the first admin's email address: tenancy.create_org(name, slug, admin_email).")));
+	session = admin_email == NULL ? tn_session_of_user() : tn_session();
+	if (!session->has_user)
+		return NULL;
+	*user_id = session->user_id;
+	return user_id;
+}
+
+/*
+ * Creates an org.  Its admin is the caller, who must be a provisioned user, or
+ * an administrator invites whoever has that email address.  Without a slug, one
+ * is made from the name.  A slug also makes the call safe to repeat: the
+ * caller's own org of that slug and name is returned.
+ */
+pg_uuid_t
+tn_create_org(const char *name, const char *slug, const char *admin_email)
+{
+	const pg_uuid_t *creator;
+	pg_uuid_t	user_id;
 	pg_uuid_t	org_id;
 
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	creator = creator_of_org(admin_email, &user_id);
 	check_name(name);
 	if (slug != NULL)
 		check_slug(slug);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 
-	if (slug == NULL)
-		org_id = insert_org_with_free_slug(name, "team", &user_id);
-	else if (!insert_org(slug, name, "team", &user_id, &org_id))
+	if (slug != NULL && !insert_org(slug, name, "team", creator, &org_id))
+		org_id = find_own_org(name, slug, admin_email == NULL ? creator : NULL);
+	else
 	{
-		Datum		values[] = {CStringGetTextDatum(slug), UUIDPGetDatum(&user_id), CStringGetTextDatum(name)};
-
-		if (run(FIND_OWN_ORG, values, NULL) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("slug \"%s\" is taken", slug),
-					 errdetail("Another org has this slug."),
-					 errhint("Choose another slug, or pass none to have one made from the name.")));
-		org_id = result_uuid();
-		SPI_finish();
-		return org_id;
+		if (slug == NULL)
+			org_id = insert_org_with_free_slug(name, "team", creator);
+		appoint_admin(&org_id, creator, admin_email);
 	}
-	make_admin(&user_id, &org_id);
 	SPI_finish();
 	return org_id;
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * redaction.c
- *	  Keeps tokens out of the server log, error messages, pg_stat_activity and
- *	  pg_stat_statements.
+ *	  Keeps tokens, and the secrets of invitations, out of the server log,
+ *	  error messages, pg_stat_activity and pg_stat_statements.
  *
  * log_statement, log_min_duration_statement, logged parameters and errors in
  * a statement all quote text in which a client passed a token.  Whatever looks
@@ -12,9 +12,10 @@
  *
  * pg_stat_activity shows the statement to every session of the same role, and
  * an application's sessions share one.  It is overwritten when a token is set,
- * when a statement with one fails before that, and in parallel workers, which
- * show their leader's statement as it came.  pg_stat_statements would keep the
- * text of a utility statement such as SET as it is.
+ * when an invitation is being accepted, when a statement with a token or a
+ * secret fails before that, and in parallel workers, which show their leader's
+ * statement as it came.  pg_stat_statements would keep the text of a utility
+ * statement such as SET as it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +36,10 @@
 
 /* The shortest header in use, {"alg":"…"}, takes more than this. */
 #define MIN_HEADER_CHARS 12
+
+/* As write_invitation() makes them.  So many digits are no name; a log may have cut the rest. */
+#define SECRET_PREFIX "inv_"
+#define MIN_SECRET_CHARS 12
 
 static emit_log_hook_type next_emit_log_hook = NULL;
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
@@ -73,26 +78,48 @@ skip_run(const char *p, bool with_dots)
 }
 
 /*
- * The first thing in text that looks like a JWS in compact form: a run of
- * base64url that decodes to '{"' or '{' and white space ("ey", "ew", "eg",
- * "eQ", "ek"), followed by a dot.  Its length goes to *len.
+ * The length of what looks like a JWS in compact form: a run of base64url that
+ * decodes to '{"' or '{' and white space ("ey", "ew", "eg", "eQ", "ek"),
+ * followed by a dot.  0 if p does not begin with one.
+ */
+static size_t
+token_length(const char *p)
+{
+	const char *end;
+
+	if (p[0] != 'e' || p[1] == '\0' || strchr("ywgQk", p[1]) == NULL)
+		return 0;
+	end = skip_run(p, false);
+	if (*end != '.' || end - p < MIN_HEADER_CHARS)
+		return 0;
+	return skip_run(end, true) - p;
+}
+
+/*
+ * The length of what looks like the secret of an invitation, or its beginning.
+ */
+static size_t
+secret_length(const char *p)
+{
+	if (strncmp(p, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0 ||
+		strspn(p + strlen(SECRET_PREFIX), "0123456789abcdefABCDEF") < MIN_SECRET_CHARS)
+		return 0;
+	return skip_run(p, false) - p;
+}
+
+/*
+ * The first token or secret in text.  Its length goes to *len.
  */
 static const char *
 find_token(const char *text, size_t *len)
 {
 	for (const char *p = text; *p != '\0'; p++)
 	{
-		const char *end;
-
-		if (p[0] != 'e' || (p > text && is_base64url(p[-1])))
+		if ((p[0] != 'e' && p[0] != 'i') || (p > text && is_base64url(p[-1])))
 			continue;
-		if (p[1] == '\0' || strchr("ywgQk", p[1]) == NULL)
-			continue;
-		end = skip_run(p, false);
-		if (*end != '.' || end - p < MIN_HEADER_CHARS)
-			continue;
-		*len = skip_run(end, true) - p;
-		return p;
+		*len = p[0] == 'e' ? token_length(p) : secret_length(p);
+		if (*len > 0)
+			return p;
 	}
 	return NULL;
 }

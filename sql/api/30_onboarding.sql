@@ -17,7 +17,12 @@ RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_p
 AS 'MODULE_PATHNAME', 'tenancy_provision_user';
 COMMENT ON FUNCTION tenancy.provision_user() IS 'Gives the token''s subject a user and an org, if they are not there yet. Safe to call at every sign-in.';
 
-CREATE OR REPLACE FUNCTION tenancy.create_org(name text, slug text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tenancy.provision_identity(action text)
+RETURNS uuid LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'tenancy_provision_identity';
+COMMENT ON FUNCTION tenancy.provision_identity(text) IS 'Internal: gives the token''s subject a user, but no org; the audit log names the action. For who is about to join one.';
+
+CREATE OR REPLACE FUNCTION tenancy.create_org(name text, slug text DEFAULT NULL, admin_email text DEFAULT NULL)
 RETURNS uuid LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'tenancy_create_org';
-COMMENT ON FUNCTION tenancy.create_org(text, text) IS 'Creates an org whose admin is the caller. With a slug the call is safe to repeat.';
+COMMENT ON FUNCTION tenancy.create_org(text, text, text) IS 'Creates an org whose admin is the caller, or whom an administrator names by email. With a slug a caller''s own is safe to repeat.';

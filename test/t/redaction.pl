@@ -1,4 +1,4 @@
-# No part of a token gets into the server's log, in any of its formats and with everything logged that can be, nor into
+# No part of a token, nor of an invitation's secret, gets into the server's log, in any of its formats and with everything logged that can be, nor into
 # pg_stat_activity: in a session that has loaded the library, by session_preload_libraries or by its first use of it.
 use strict;
 use warnings;
@@ -20,7 +20,10 @@ $node->safe_psql('postgres', q{
 });
 # An e-mail makes the payload one that must not be read, either.
 my $token = mint($node, '{"sub": "alice", "email": "alice@secret.test"}');
-my @parts = split /\./, $token;
+# An invitation that anybody may accept; and one that is made up, which is in as many places.
+my $secret = $node->safe_psql('postgres', "SET tenancy.org = 'acme'; SELECT invite_token FROM tenancy.invite('link\@secret.test', 'viewer', any_email => true)");
+my $made_up = 'inv_' . join '', map { sprintf '%08x', $_ * 2654435761 % 2**32 } 1 .. 8;
+my @parts = ((split /\./, $token), map { substr $_, 4 } $secret, $made_up);
 
 # Whatever of 12 characters in a row is from the token.
 sub traces
@@ -40,6 +43,7 @@ sub traces
 }
 isnt(traces("x $token"), '', 'a trace would be found');
 isnt(traces('x ' . substr $parts[1], 5, 12), '', 'a piece would be, too');
+isnt(traces($secret), '', 'and a secret');
 
 # ---- the log ----
 
@@ -67,6 +71,11 @@ my %cases = (
 	together => "SET /* MARK */ tenancy.session_token = '$token' \\; SELECT count(*) FROM note \\; RESET tenancy.session_token",
 	stored => "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET tenancy.session_token = '$token' AS 'SELECT 1 /* MARK */'",
 	role => "ALTER ROLE /* MARK */ regress_tenancy_app SET tenancy.session_token = '$token'",
+	accept => "SELECT /* MARK */ tenancy.accept_invitation('$made_up')",
+	accept_signed_in => "SET tenancy.session_token = '$token'; SELECT /* MARK */ tenancy.accept_invitation('$made_up')",
+	accept_prepared => "PREPARE accept(text) AS SELECT /* MARK */ tenancy.accept_invitation(\$1); EXECUTE accept('$made_up')",
+	accept_misspelt => "SELECT /* MARK */ tenancy.accept_invite('$made_up')",
+	accept_twice => "SELECT /* MARK */ '$made_up $made_up'::uuid",
 	long => "SELECT /* MARK */ status FROM tenancy.begin_session('$token" . ('A' x 17000) . "')",
 );
 
@@ -157,11 +166,13 @@ my $session = app_session($node);
 my $pid = ask($session, 'SELECT pg_backend_pid() FROM tenancy.session()');
 my $activity = "SELECT string_agg(query, '') FROM pg_stat_activity WHERE $pid IN (pid, leader_pid)";
 
-for my $case (qw(set set_local begin_session set_config dollars together failing syntax_error error_message context aborted role))
+for my $case (qw(set set_local begin_session set_config dollars together failing syntax_error error_message context aborted role accept accept_signed_in))
 {
 	ask($session, $cases{$case});
 	is(traces($node->safe_psql('postgres', $activity)), '', "idle after $case");
 }
+is(ask($session, "SET tenancy.session_token = '$token'; SELECT tenancy.accept_invitation('$secret') IS NOT NULL AS accepted"), 't', 'an invitation is accepted');
+is(traces($node->safe_psql('postgres', $activity)), '', 'idle after that');
 like(ask($session, "SET tenancy.session_token = '$token'; SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()"),
 	qr/^SELECT query FROM/, 'other statements are shown as they are');
 
