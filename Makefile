@@ -24,6 +24,7 @@ OBJS = \
 	src/settings.o \
 	src/redaction.o \
 	src/catalog.o \
+	src/privileged.o \
 	src/audit.o \
 	src/directory.o \
 	src/issuer.o \
@@ -59,6 +60,7 @@ SQL_API = \
 	sql/api/42_members.sql \
 	sql/api/44_invitations.sql \
 	sql/api/45_audit.sql \
+	sql/api/46_impersonation.sql \
 	sql/api/47_fresh_authentication.sql \
 	sql/api/50_resource_types.sql \
 	sql/api/55_lifecycle.sql \

@@ -18,12 +18,11 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "audit.h"
-#include "catalog.h"
+#include "privileged.h"
 
 /* What this transaction has logged already. */
 static bool entry_logged = false;
@@ -100,9 +99,8 @@ tn_audit_log_cross_org(const pg_uuid_t *superadmin_id)
 }
 
 /*
- * Writes a row of the audit log about the caller, for a function that cannot
- * be SECURITY DEFINER itself: one with a SET clause leaves no setting behind.
- * Where the transaction may not write, nothing is written.
+ * Writes a row of the audit log about the caller, where the transaction may
+ * write.
  */
 void
 tn_audit_record(const char *action, const pg_uuid_t *org_id, const pg_uuid_t *target)
@@ -110,19 +108,8 @@ tn_audit_record(const char *action, const pg_uuid_t *org_id, const pg_uuid_t *ta
 	Oid			argtypes[] = {TEXTOID, UUIDOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(action), UUIDPGetDatum(org_id),
 	CStringGetTextDatum(uuid_text(target))};
-	Oid			caller;
-	int			context;
 
-	if (XactReadOnly || RecoveryInProgress())
-		return;
-
-	GetUserIdAndSecContext(&caller, &context);
-	SetUserIdAndSecContext(tn_catalog_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("SELECT tenancy.record_change($1, $2, $3, NULL, NULL)",
-							  lengthof(argtypes), argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not write the audit log");
-	SPI_finish();
-	SetUserIdAndSecContext(caller, context);
+	if (!XactReadOnly && !RecoveryInProgress())
+		(void) tn_privileged_call("SELECT tenancy.record_change($1, $2, $3, NULL, NULL)",
+								  lengthof(argtypes), argtypes, values, NULL);
 }

@@ -51,6 +51,7 @@ static const struct
 	[TN_MEMBERSHIPS] = {"memberships", "memberships_pkey"},
 	[TN_MEMBERSHIP_ROLES] = {"membership_roles", "membership_roles_pkey"},
 	[TN_DEFAULT_ORGS] = {"default_orgs", "default_orgs_pkey"},
+	[TN_IMPERSONATIONS] = {"impersonations", "impersonations_pkey"},
 	[TN_ROLES] = {"roles", "roles_pkey"},
 	[TN_ROLE_PERMISSIONS] = {"role_permissions", "role_permissions_pkey"},
 	[TN_REVOKED_PERMISSIONS] = {"revoked_permissions", "revoked_permissions_pkey"},

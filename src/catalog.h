@@ -30,6 +30,7 @@ typedef enum TnTable
 	TN_MEMBERSHIPS,
 	TN_MEMBERSHIP_ROLES,
 	TN_DEFAULT_ORGS,
+	TN_IMPERSONATIONS,
 	TN_ROLES,
 	TN_ROLE_PERMISSIONS,
 	TN_REVOKED_PERMISSIONS,
@@ -82,6 +83,13 @@ typedef enum TnTable
 /* default_orgs (index: user_id) */
 #define TN_DEFAULT_ORGS_USER_ID 1
 #define TN_DEFAULT_ORGS_ORG_ID 2
+/* impersonations (index: id) */
+#define TN_IMPERSONATIONS_ID 1
+#define TN_IMPERSONATIONS_SUPERADMIN_ID 2
+#define TN_IMPERSONATIONS_USER_ID 3
+#define TN_IMPERSONATIONS_READ_ONLY 5
+#define TN_IMPERSONATIONS_EXPIRES_AT 7
+#define TN_IMPERSONATIONS_ENDED_AT 8
 /* roles (index: id) */
 #define TN_ROLES_ID 1
 #define TN_ROLES_NAME 3

@@ -34,23 +34,16 @@ find_uuid(TnRead *read, TnTable table, int nkeys, AttrNumber attr1, Datum value1
 }
 
 /*
- * The user that an issuer means by subject; false if there is none yet.
+ * The user of that id.
  */
 bool
-tn_user_find(TnRead *read, const pg_uuid_t *issuer_id, const char *subject, TnUser *user)
+tn_user_find_by_id(TnRead *read, const pg_uuid_t *user_id, TnUser *user)
 {
 	TnScan		scan;
 	HeapTuple	tuple;
 	pg_uuid_t	ignored;
-	Datum		id;
+	Datum		id = UUIDPGetDatum(user_id);
 
-	if (!find_uuid(read, TN_IDENTITIES, 2,
-				   TN_IDENTITIES_ISSUER_ID, UUIDPGetDatum(issuer_id),
-				   TN_IDENTITIES_SUBJECT, CStringGetTextDatum(subject),
-				   TN_IDENTITIES_USER_ID, &user->id))
-		return false;
-
-	id = UUIDPGetDatum(&user->id);
 	tn_scan_begin(&scan, read, TN_USERS, 1, TN_USERS_ID, id, 0, 0);
 	tuple = tn_scan_next(&scan);
 	if (tuple != NULL)
@@ -58,6 +51,7 @@ tn_user_find(TnRead *read, const pg_uuid_t *issuer_id, const char *subject, TnUs
 		bool		isnull;
 		Datum		valid_from;
 
+		user->id = tn_scan_uuid(&scan, tuple, TN_USERS_ID);
 		user->email = tn_scan_text(&scan, tuple, TN_USERS_EMAIL);
 		user->email_verified = DatumGetBool(tn_scan_value(&scan, tuple, TN_USERS_EMAIL_VERIFIED, &isnull));
 		user->name = tn_scan_text(&scan, tuple, TN_USERS_NAME);
@@ -73,6 +67,48 @@ tn_user_find(TnRead *read, const pg_uuid_t *issuer_id, const char *subject, TnUs
 	user->superadmin = find_uuid(read, TN_SUPERADMINS, 1, TN_SUPERADMINS_USER_ID, id,
 								 0, 0, TN_SUPERADMINS_USER_ID, &ignored);
 	return true;
+}
+
+/*
+ * The user that an issuer means by subject; false if there is none yet.
+ */
+bool
+tn_user_find(TnRead *read, const pg_uuid_t *issuer_id, const char *subject, TnUser *user)
+{
+	pg_uuid_t	user_id;
+
+	return find_uuid(read, TN_IDENTITIES, 2,
+					 TN_IDENTITIES_ISSUER_ID, UUIDPGetDatum(issuer_id),
+					 TN_IDENTITIES_SUBJECT, CStringGetTextDatum(subject),
+					 TN_IDENTITIES_USER_ID, &user_id) &&
+		tn_user_find_by_id(read, &user_id, user);
+}
+
+/*
+ * The impersonation of that id, whether it still holds or not.
+ */
+bool
+tn_impersonation_find(TnRead *read, const pg_uuid_t *id, TnImpersonation *impersonation)
+{
+	TnScan		scan;
+	HeapTuple	tuple;
+
+	tn_scan_begin(&scan, read, TN_IMPERSONATIONS, 1,
+				  TN_IMPERSONATIONS_ID, UUIDPGetDatum(id), 0, 0);
+	tuple = tn_scan_next(&scan);
+	if (tuple != NULL)
+	{
+		bool		isnull;
+
+		impersonation->superadmin_id = tn_scan_uuid(&scan, tuple, TN_IMPERSONATIONS_SUPERADMIN_ID);
+		impersonation->user_id = tn_scan_uuid(&scan, tuple, TN_IMPERSONATIONS_USER_ID);
+		impersonation->read_only = DatumGetBool(tn_scan_value(&scan, tuple, TN_IMPERSONATIONS_READ_ONLY, &isnull));
+		impersonation->expires_at = DatumGetTimestampTz(tn_scan_value(&scan, tuple, TN_IMPERSONATIONS_EXPIRES_AT, &isnull));
+		(void) tn_scan_value(&scan, tuple, TN_IMPERSONATIONS_ENDED_AT, &isnull);
+		impersonation->ended = !isnull;
+	}
+	tn_scan_end(&scan);
+	return tuple != NULL;
 }
 
 static TnOrgStatus

@@ -26,6 +26,15 @@ typedef struct TnUser
 	TimestampTz tokens_valid_from;	/* tokens issued earlier are revoked */
 } TnUser;
 
+typedef struct TnImpersonation
+{
+	pg_uuid_t	superadmin_id;
+	pg_uuid_t	user_id;
+	bool		read_only;
+	TimestampTz expires_at;
+	bool		ended;
+} TnImpersonation;
+
 typedef enum TnOrgStatus
 {
 	TN_ORG_ACTIVE,
@@ -46,6 +55,9 @@ typedef struct TnOrg
 
 extern bool tn_user_find(TnRead *read, const pg_uuid_t *issuer_id,
 						 const char *subject, TnUser *user);
+extern bool tn_user_find_by_id(TnRead *read, const pg_uuid_t *user_id, TnUser *user);
+extern bool tn_impersonation_find(TnRead *read, const pg_uuid_t *id,
+								  TnImpersonation *impersonation);
 
 extern bool tn_org_find(TnRead *read, const pg_uuid_t *org_id, TnOrg *org);
 extern bool tn_parse_uuid(const char *text, pg_uuid_t *uuid);

@@ -30,6 +30,7 @@
 #include "onboarding.h"
 #include "ownership.h"
 #include "policy.h"
+#include "privileged.h"
 #include "redaction.h"
 #include "session.h"
 #include "settings.h"
@@ -112,7 +113,8 @@ make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 enum
 {
 	S_STATUS, S_NEXT_STEP, S_USER_ID, S_EMAIL, S_ORG_ID, S_ORG_SLUG, S_ORG_NAME,
-	S_ROLES, S_IS_SUPERADMIN, S_ISSUER, S_SUBJECT, S_EXPIRES_AT, S_COLUMNS
+	S_ROLES, S_IS_SUPERADMIN, S_ISSUER, S_SUBJECT, S_EXPIRES_AT,
+	S_IMPERSONATED_BY, S_IMPERSONATION, S_IS_READ_ONLY, S_COLUMNS
 };
 
 static void
@@ -129,6 +131,31 @@ put_token(const TnVerifiedToken *token, Datum *values, bool *nulls)
 	if (!IS_VALID_TIMESTAMP(expires_at))
 		TIMESTAMP_NOBEGIN(expires_at);
 	values[S_EXPIRES_AT] = TimestampTzGetDatum(expires_at);
+}
+
+/*
+ * Who really acts: the superadmin who said so here, or else whom the issuer
+ * names.
+ */
+static void
+put_impersonation(const TnSession *session, Datum *values, bool *nulls)
+{
+	const TnVerifiedToken *token = session->token;
+	bool		by_token = token != NULL && token->verdict == TN_VERDICT_GOOD && token->actor != NULL;
+
+	if (session->has_superadmin)
+	{
+		put_text(&values[S_EMAIL], &nulls[S_EMAIL], session->email);
+		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], token->subject);
+		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION], "act_as");
+	}
+	else if (by_token)
+	{
+		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], token->actor);
+		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION], "token");
+	}
+	nulls[S_IS_READ_ONLY] = false;
+	values[S_IS_READ_ONLY] = BoolGetDatum(session->read_only);
 }
 
 static void
@@ -167,6 +194,7 @@ session_row(FunctionCallInfo fcinfo)
 	values[S_IS_SUPERADMIN] = BoolGetDatum(session->is_superadmin);
 	if (session->token != NULL && session->token->verdict == TN_VERDICT_GOOD)
 		put_token(session->token, values, nulls);
+	put_impersonation(session, values, nulls);
 	if (session->has_user)
 	{
 		nulls[S_USER_ID] = false;
@@ -189,6 +217,7 @@ Datum
 tenancy_begin_session(PG_FUNCTION_ARGS)
 {
 	tn_settings_set_token(PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	tn_settings_set_impersonation("", false);
 	tn_settings_set_org(PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
 	return session_row(fcinfo);
 }
@@ -215,7 +244,7 @@ TENANCY_FUNCTION(tenancy_require_user_for_change);
 Datum
 tenancy_require_user_for_change(PG_FUNCTION_ARGS)
 {
-	return uuid_datum(&tn_session_of_user()->user_id);
+	return uuid_datum(&tn_session_of_user_for_change()->user_id);
 }
 
 TENANCY_FUNCTION(tenancy_require_current_org);
@@ -235,7 +264,8 @@ tenancy_verified_email(PG_FUNCTION_ARGS)
 {
 	const TnSession *session = tn_session_trusted();
 
-	if (session->token == NULL || !session->token->email_verified)
+	/* Who acts as another has neither that one's address nor, meanwhile, their own. */
+	if (session->token == NULL || !session->token->email_verified || session->has_superadmin)
 		PG_RETURN_NULL();
 	return CStringGetTextDatum(session->token->email);
 }
@@ -346,6 +376,68 @@ tenancy_switch_org(PG_FUNCTION_ARGS)
 	if (!is_member)
 		tn_audit_record("switch_org", &org.id, &org.id);
 	return uuid_datum(&org.id);
+}
+
+/*
+ * Sets tenancy.impersonation to the one that the SQL function opens, which
+ * checks who calls and what.
+ */
+TENANCY_FUNCTION(tenancy_act_as);
+Datum
+tenancy_act_as(PG_FUNCTION_ARGS)
+{
+	Oid			argtypes[] = {UUIDOID, TEXTOID, BOOLOID};
+	Datum		values[lengthof(argtypes)];
+	pg_uuid_t	id;
+
+	for (int i = 0; i < lengthof(argtypes); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("user, reason and read_only must not be null"),
+					 errhint("Pass the id of the user to act as, and why.")));
+		values[i] = PG_GETARG_DATUM(i);
+	}
+	if (!tn_privileged_call("SELECT tenancy.open_impersonation($1, $2, $3)",
+							lengthof(argtypes), argtypes, values, &id))
+		elog(ERROR, "no impersonation was opened");
+	tn_settings_set_impersonation(DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))), true);
+	return uuid_datum(&id);
+}
+
+/*
+ * Without an impersonation in force it clears the setting all the same: it may
+ * name what is nothing here.
+ */
+TENANCY_FUNCTION(tenancy_stop_acting);
+Datum
+tenancy_stop_acting(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session_trusted();
+
+	if (session->has_superadmin)
+	{
+		pg_uuid_t	id = session->impersonation_id;
+		Oid			argtypes[] = {UUIDOID};
+		Datum		values[] = {UUIDPGetDatum(&id)};
+
+		(void) tn_privileged_call("SELECT tenancy.close_impersonation($1)",
+								  lengthof(argtypes), argtypes, values, NULL);
+	}
+	tn_settings_set_impersonation("", true);
+	PG_RETURN_VOID();
+}
+
+TENANCY_FUNCTION(tenancy_acting_superadmin);
+Datum
+tenancy_acting_superadmin(PG_FUNCTION_ARGS)
+{
+	const TnSession *session = tn_session();
+
+	if (!session->has_superadmin)
+		PG_RETURN_NULL();
+	return uuid_datum(&session->superadmin_id);
 }
 
 TENANCY_FUNCTION(tenancy_cross_org_active);

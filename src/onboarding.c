@@ -480,6 +480,13 @@ token_to_provision(void)
 
 	if (session->status == TN_STATUS_ANONYMOUS || session->status == TN_STATUS_DISABLED)
 		tn_session_raise(session);
+	/* The token's subject is not the user of the session. */
+	if (session->has_superadmin)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("user's own token is needed"),
+				 errdetail("A superadmin acts as this user, under a token that says nothing of them."),
+				 errhint("Call tenancy.stop_acting() first.")));
 	return copy_token(session->token);
 }
 
@@ -626,7 +633,7 @@ creator_of_org(const char *admin_email, pg_uuid_t *user_id)
 				 errmsg("the org needs an admin"),
 				 errdetail("Without a session token there is no user who could be it."),
 				 errhint("Name the first admin's email address: tenancy.create_org(name, slug, admin_email).")));
-	session = admin_email == NULL ? tn_session_of_user() : tn_session();
+	session = admin_email == NULL ? tn_session_of_user_for_change() : tn_session();
 	if (!session->has_user)
 		return NULL;
 	*user_id = session->user_id;

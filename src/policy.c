@@ -51,7 +51,8 @@ typedef enum Decision
 {
 	ALLOWED,
 	NOT_GRANTED,
-	NOT_FRESH					/* granted to who has authenticated lately */
+	NOT_FRESH,					/* granted to who has authenticated lately */
+	READ_ONLY					/* granted, but somebody looks on in the user's name */
 } Decision;
 
 static MemoryContext sets_context = NULL;
@@ -224,6 +225,16 @@ find_set(const TnSession *session)
 	return last_set;
 }
 
+/*
+ * May a read-only session do that?  Only what every resource type calls by
+ * this name: nothing is known of an action of an application's own.
+ */
+static bool
+only_reads(const char *action)
+{
+	return strcmp(action, "read") == 0;
+}
+
 static Decision
 decide(const TnSession *session, const char *action, const char *resource_type)
 {
@@ -237,6 +248,8 @@ decide(const TnSession *session, const char *action, const char *resource_type)
 		return NOT_GRANTED;
 	if (permission->has_max_age && !tn_session_is_fresh(session, &permission->max_age))
 		return NOT_FRESH;
+	if (session->read_only && !only_reads(action))
+		return READ_ONLY;
 	return ALLOWED;
 }
 
@@ -300,6 +313,13 @@ tn_policy_require(const char *action, const char *resource_type)
 					 errdetail("The user's roles grant it, but the token does not say that the user has authenticated lately enough."),
 					 errhint("Let the user sign in or verify themself again and set the new token; tenancy.permission_matrix says how fresh it must be.")));
 			break;
+		case READ_ONLY:
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to %s %s in a read-only session", action, resource_type),
+					 errdetail("The user's roles grant it, but a superadmin acts as this user in order to look, not to change anything."),
+					 errhint("Call tenancy.stop_acting() first; tenancy.act_as(user_id, reason, read_only => false) allows changes.")));
+			break;
 	}
 	return session;
 }
@@ -321,7 +341,11 @@ tn_policy_permissions(const TnSession *session)
 	hash_seq_init(&seq, find_set(session)->permissions);
 	while ((granted = hash_seq_search(&seq)) != NULL)
 	{
-		TnPermission *permission = palloc(sizeof(TnPermission));
+		TnPermission *permission;
+
+		if (session->read_only && !only_reads(granted->key.action))
+			continue;
+		permission = palloc(sizeof(TnPermission));
 
 		permission->resource_type = granted->key.resource_type;
 		permission->action = granted->key.action;

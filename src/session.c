@@ -9,8 +9,9 @@
  *	- what the token says: kept per token text until the keyring's generation
  *	  changes;
  *	- what the catalog says of that user: kept beside it until the authority
- *	  generation changes or tenancy.org does;
- *	- the clock, compared at every use.
+ *	  generation changes, or tenancy.org or tenancy.impersonation does;
+ *	- the clock, compared at every use with the token's times, and with the end
+ *	  of an impersonation.
  *
  * Entries live in a fixed array of slots, the least recently used one giving
  * way.  A setting's extra block remembers slot and id, so the usual call finds
@@ -45,6 +46,15 @@
 /* How often a reading that was overtaken by a change is tried again. */
 #define MAX_READ_TRIES 3
 
+/*
+ * The value of a setting that something was read under.
+ */
+typedef struct ReadUnder
+{
+	uint64		serial;			/* 0 if there was none */
+	char	   *value;
+} ReadUnder;
+
 typedef struct Entry
 {
 	dlist_node	lru;			/* in used_entries or free_entries */
@@ -57,10 +67,10 @@ typedef struct Entry
 	uint64		keyring_generation;
 	TnVerifiedToken token;
 
-	/* What the catalog says, as of a generation and a value of tenancy.org. */
+	/* What the catalog says, as of a generation and under two settings. */
 	uint64		authority_generation;	/* 0: not read yet */
-	uint64		org_serial;
-	char	   *org;
+	ReadUnder	org;
+	ReadUnder	impersonation;
 	MemoryContext authority_context;
 	TnSession	session;
 
@@ -274,7 +284,8 @@ choose_org(TnRead *read, TnSession *session, TnOrg *org)
 	int			open = 0;
 
 	found = picked && tn_org_find_by_name(read, tn_org, org);
-	if (!picked && token->org != NULL)
+	/* Who acts as another does not have that one's token. */
+	if (!picked && token->org != NULL && !session->has_superadmin)
 		named = found = tn_org_find_by_external_id(read, &token->issuer_id, token->org, org);
 	if (found && tn_member_exists(read, &session->user_id, &org->id))
 		return TN_STATUS_ACTIVE;
@@ -325,6 +336,43 @@ is_revoked(const TnUser *user, const TnVerifiedToken *token)
 }
 
 /*
+ * Makes the session that of the user whom the token's user acts as, if
+ * tenancy.impersonation names one.  Anybody may set that: a row of somebody
+ * else's, or none, is as no setting.  One that is the user's own but holds no
+ * longer ends in an error, and not in the user's own identity, which would do
+ * more than was asked for.
+ *
+ * Returns false if it is over.  *user is who the session is for.
+ */
+static bool
+impersonate(TnRead *read, TnSession *session, TnUser *user)
+{
+	TnImpersonation impersonation;
+	pg_uuid_t	id;
+	bool		holds;
+
+	if (tn_impersonation_serial == 0 || !tn_parse_uuid(tn_impersonation, &id) ||
+		!tn_impersonation_find(read, &id, &impersonation) ||
+		memcmp(&impersonation.superadmin_id, &user->id, sizeof(pg_uuid_t)) != 0)
+		return true;
+
+	holds = user->superadmin && !impersonation.ended &&
+		impersonation.expires_at > GetCurrentStatementStartTimestamp();
+	session->has_superadmin = true;
+	session->superadmin_id = user->id;
+	session->is_superadmin = false;
+	session->impersonation_id = id;
+	session->impersonation_expires_at = impersonation.expires_at;
+	session->read_only = impersonation.read_only;
+	session->user_id = impersonation.user_id;
+	session->impersonation_over = !holds || !tn_user_find_by_id(read, &impersonation.user_id, user);
+	if (session->impersonation_over)
+		return false;
+	session->email = user->email;
+	return true;
+}
+
+/*
  * What the catalog says of a token's subject now.  session->token is set;
  * fills the rest.
  */
@@ -348,6 +396,8 @@ read_authority(TnRead *read, TnSession *session)
 	if (user.disabled)
 		return;
 	session->is_superadmin = user.superadmin;
+	if (!impersonate(read, session, &user) || user.disabled)
+		return;
 
 	session->status = choose_org(read, session, &org);
 	if (session->status != TN_STATUS_ACTIVE)
@@ -391,32 +441,47 @@ refresh_authority(Entry *entry)
 		tn_read_begin(&read);
 		read_authority(&read, &entry->session);
 		tn_read_end(&read);
-		entry->org = tn_org_serial == 0 ? NULL : pstrdup(tn_org);
+		entry->org.value = tn_org_serial == 0 ? NULL : pstrdup(tn_org);
+		entry->impersonation.value = tn_impersonation_serial == 0 ? NULL : pstrdup(tn_impersonation);
 		MemoryContextSwitchTo(old);
 
 		if (generation == tn_catalog_authority_generation())
 			break;
 	}
-	entry->org_serial = tn_org_serial;
+	entry->org.serial = tn_org_serial;
+	entry->impersonation.serial = tn_impersonation_serial;
 	entry->authority_generation = generation;
 }
 
 /*
- * Is entry->session what the catalog and tenancy.org say now?
+ * Does the setting, with that serial and value now, still say the same?
+ */
+static bool
+is_unchanged(ReadUnder *read_under, uint64 serial, const char *value)
+{
+	if (read_under->serial == serial)
+		return true;
+
+	/* Set again to the same value, as every request does. */
+	if (read_under->value == NULL || serial == 0 || strcmp(read_under->value, value) != 0)
+		return false;
+	read_under->serial = serial;
+	return true;
+}
+
+/*
+ * Is entry->session what the catalog, the settings and the clock say now?
  */
 static bool
 authority_is_current(Entry *entry)
 {
-	if (entry->authority_generation != tn_catalog_authority_generation())
-		return false;
-	if (entry->org_serial == tn_org_serial)
-		return true;
+	const TnSession *session = &entry->session;
 
-	/* Set again to the same value, as every request does. */
-	if (entry->org == NULL || tn_org_serial == 0 || strcmp(entry->org, tn_org) != 0)
-		return false;
-	entry->org_serial = tn_org_serial;
-	return true;
+	return entry->authority_generation == tn_catalog_authority_generation() &&
+		is_unchanged(&entry->org, tn_org_serial, tn_org) &&
+		is_unchanged(&entry->impersonation, tn_impersonation_serial, tn_impersonation) &&
+		(!session->has_superadmin || session->impersonation_over ||
+		 session->impersonation_expires_at > GetCurrentStatementStartTimestamp());
 }
 
 /*
@@ -524,6 +589,24 @@ tn_session_of_user(void)
 }
 
 /*
+ * The same for what a user changes for themself: raises an error where
+ * somebody only looks on in their name.
+ */
+const TnSession *
+tn_session_of_user_for_change(void)
+{
+	const TnSession *session = tn_session_of_user();
+
+	if (session->read_only)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("session is read-only"),
+				 errdetail("A superadmin acts as this user in order to look, not to change anything."),
+				 errhint("Call tenancy.stop_acting() first; tenancy.act_as(user_id, reason, read_only => false) allows changes.")));
+	return session;
+}
+
+/*
  * May the caller administer the installation: a superadmin by token, or
  * without a token the DBA, which is a superuser or the extension's owner.  The
  * outer user counts: inside our SECURITY DEFINER functions the current one is
@@ -568,6 +651,7 @@ tn_session_identity(const TnSession *session, TnIdentity *identity)
 	identity->user_id = session->user_id;
 	identity->org_id = session->org_id;
 	identity->cross_org = tn_cross_org && session->is_superadmin;
+	identity->read_only = session->read_only;
 }
 
 static void
@@ -601,6 +685,22 @@ raise_bad_token(const TnVerifiedToken *token)
 			 errmsg("%s", refusals[token->verdict].message),
 			 errdetail("%s", token->problem),
 			 errhint("%s", refusals[token->verdict].hint)));
+}
+
+static void
+raise_disabled(const TnSession *session)
+{
+	if (session->impersonation_over)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("impersonation is over"),
+				 errdetail("It was ended or has expired, or the user who acts is no longer a superadmin."),
+				 errhint("Call tenancy.stop_acting() or RESET tenancy.impersonation to go on as yourself.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("user is disabled"),
+			 errdetail("The token is good, but an administrator has disabled this user."),
+			 errhint("Ask a superadmin to enable the user again.")));
 }
 
 static void
@@ -664,11 +764,7 @@ tn_session_raise(const TnSession *session)
 					 errhint("Call tenancy.provision_user() once after sign-in.")));
 			break;
 		case TN_STATUS_DISABLED:
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("user is disabled"),
-					 errdetail("The token is good, but an administrator has disabled this user."),
-					 errhint("Ask a superadmin to enable the user again.")));
+			raise_disabled(session);
 			break;
 		case TN_STATUS_NO_ORG:
 			ereport(ERROR,

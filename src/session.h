@@ -41,7 +41,19 @@ typedef struct TnSession
 
 	bool		has_user;		/* from DISABLED on, and for REVOKED */
 	pg_uuid_t	user_id;
-	bool		is_superadmin;	/* never for a DISABLED or REVOKED one */
+	bool		is_superadmin;	/* never for a DISABLED or REVOKED one, nor while acting as another */
+
+	/*
+	 * By act_as(): who really acts, while user_id, org and roles are those of
+	 * the user they act as.  DISABLED if the impersonation is over.
+	 */
+	bool		has_superadmin;
+	pg_uuid_t	superadmin_id;
+	pg_uuid_t	impersonation_id;
+	TimestampTz impersonation_expires_at;
+	bool		impersonation_over;
+	bool		read_only;
+	char	   *email;			/* of user_id, if has_superadmin; else the token's counts */
 
 	bool		has_org;		/* for ORG_SUSPENDED, ORG_ARCHIVED and ACTIVE */
 	pg_uuid_t	org_id;
@@ -59,6 +71,7 @@ typedef struct TnIdentity
 	pg_uuid_t	user_id;
 	pg_uuid_t	org_id;
 	bool		cross_org;
+	bool		read_only;
 } TnIdentity;
 
 extern const TnSession *tn_session(void);
@@ -66,6 +79,7 @@ extern void tn_session_announce(void);
 extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
+extern const TnSession *tn_session_of_user_for_change(void);
 pg_noreturn extern void tn_session_raise(const TnSession *session);
 extern bool tn_session_is_administrator(void);
 extern bool tn_session_is_fresh(const TnSession *session, const Interval *max_age);

@@ -28,12 +28,15 @@
 
 #define TOKEN_SETTING "tenancy.session_token"
 #define ORG_SETTING "tenancy.org"
+#define IMPERSONATION_SETTING "tenancy.impersonation"
 #define CROSS_ORG_SETTING "tenancy.cross_org"
 
 char	   *tn_session_token = NULL;
 TnSettingValue *tn_session_token_value = NULL;
 char	   *tn_org = NULL;
 uint64		tn_org_serial = 0;
+char	   *tn_impersonation = NULL;
+uint64		tn_impersonation_serial = 0;
 bool		tn_cross_org = false;
 int			tn_token_scope = TN_SCOPE_SESSION;
 int			tn_clock_skew = 5;
@@ -134,8 +137,12 @@ show_session_token(void)
 	return tn_session_token_value == NULL ? "" : "(hidden)";
 }
 
+/*
+ * Of a setting that names something: whether it exists, and is the user's, is
+ * asked when it is used.
+ */
 static bool
-check_org(char **newval, void **extra, GucSource source)
+check_name(char **newval, void **extra, GucSource source)
 {
 	if (*newval == NULL || **newval == '\0')
 		return true;
@@ -154,6 +161,12 @@ static void
 assign_org(const char *newval, void *extra)
 {
 	tn_org_serial = extra == NULL ? 0 : ((TnSettingValue *) extra)->serial;
+}
+
+static void
+assign_impersonation(const char *newval, void *extra)
+{
+	tn_impersonation_serial = extra == NULL ? 0 : ((TnSettingValue *) extra)->serial;
 }
 
 /*
@@ -187,6 +200,8 @@ end_transaction_scope(XactEvent event, void *arg)
 		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 	if (tn_org_serial != 0)
 		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+	if (tn_impersonation_serial != 0)
+		SetConfigOption(IMPERSONATION_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 	/* A reading of all orgs is not for the next client either. */
 	if (tn_cross_org)
 		SetConfigOption(CROSS_ORG_SETTING, "off", PGC_USERSET, PGC_S_SESSION);
@@ -258,7 +273,11 @@ tn_settings_init(void)
 	define_scoped_setting(ORG_SETTING,
 						  "The org to work in, by id or slug; counts only where the user is a member.",
 						  &tn_org, 0,
-						  check_org, assign_org, NULL);
+						  check_name, assign_org, NULL);
+	define_scoped_setting(IMPERSONATION_SETTING,
+						  "The impersonation that a superadmin acts under; set by tenancy.act_as().",
+						  &tn_impersonation, 0,
+						  check_name, assign_impersonation, NULL);
 	DefineCustomBoolVariable(CROSS_ORG_SETTING,
 							 "Lets a superadmin read the rows of every org; no effect for anybody else.",
 							 NULL, &tn_cross_org, false,
@@ -305,16 +324,34 @@ tn_settings_token_outlives_transaction(void)
 }
 
 /*
- * Sets tenancy.org for as long as the token holds that is in force (as_token),
- * or else for this transaction.  An org that outlived its token would greet
- * the next user of a pooled connection with "not a member".
+ * Sets a setting for as long as the token holds that is in force (as_token),
+ * or else for this transaction.
+ */
+static void
+set_beside_token(const char *name, const char *value, bool as_token)
+{
+	bool		for_session = as_token && tn_settings_token_outlives_transaction();
+
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 for_session ? GUC_ACTION_SET : GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
+/*
+ * Sets tenancy.org.  An org that outlived its token would greet the next user
+ * of a pooled connection with "not a member".
  */
 void
 tn_settings_set_org(const char *org, bool as_token)
 {
-	bool		for_session = as_token && tn_settings_token_outlives_transaction();
+	set_beside_token(ORG_SETTING, org, as_token);
+}
 
-	(void) set_config_option(ORG_SETTING, org, PGC_USERSET, PGC_S_SESSION,
-							 for_session ? GUC_ACTION_SET : GUC_ACTION_LOCAL,
-							 true, 0, false);
+/*
+ * Sets tenancy.impersonation, likewise.
+ */
+void
+tn_settings_set_impersonation(const char *id, bool as_token)
+{
+	set_beside_token(IMPERSONATION_SETTING, id, as_token);
 }

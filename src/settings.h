@@ -34,6 +34,8 @@ extern char *tn_session_token;
 extern TnSettingValue *tn_session_token_value;	/* NULL when there is none */
 extern char *tn_org;
 extern uint64 tn_org_serial;	/* 0 when there is none */
+extern char *tn_impersonation;
+extern uint64 tn_impersonation_serial;	/* 0 when there is none */
 extern bool tn_cross_org;
 extern int	tn_token_scope;
 extern int	tn_clock_skew;		/* seconds */
@@ -44,5 +46,6 @@ extern void tn_settings_init(void);
 extern void tn_settings_set_token(const char *token);
 extern bool tn_settings_token_outlives_transaction(void);
 extern void tn_settings_set_org(const char *org, bool as_token);
+extern void tn_settings_set_impersonation(const char *id, bool as_token);
 
 #endif							/* TN_SETTINGS_H */

@@ -3,7 +3,8 @@
 CREATE OR REPLACE FUNCTION tenancy.session(
 	OUT status text, OUT next_step text, OUT user_id uuid, OUT email text,
 	OUT org_id uuid, OUT org_slug text, OUT org_name text, OUT roles text[], OUT is_superadmin boolean,
-	OUT issuer text, OUT subject text, OUT expires_at timestamptz)
+	OUT issuer text, OUT subject text, OUT expires_at timestamptz,
+	OUT impersonated_by text, OUT impersonation text, OUT is_read_only boolean)
 RETURNS record LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_session';
 COMMENT ON FUNCTION tenancy.session() IS 'The state of this session in one row, and what the application should do next. Raises no error for any token.';
 
@@ -11,9 +12,10 @@ CREATE OR REPLACE FUNCTION tenancy.begin_session(
 	token text, org text DEFAULT NULL,
 	OUT status text, OUT next_step text, OUT user_id uuid, OUT email text,
 	OUT org_id uuid, OUT org_slug text, OUT org_name text, OUT roles text[], OUT is_superadmin boolean,
-	OUT issuer text, OUT subject text, OUT expires_at timestamptz)
+	OUT issuer text, OUT subject text, OUT expires_at timestamptz,
+	OUT impersonated_by text, OUT impersonation text, OUT is_read_only boolean)
 RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'tenancy_begin_session';
-COMMENT ON FUNCTION tenancy.begin_session(text, text) IS 'Sets the token, and the org if one is named, for this transaction; returns session().';
+COMMENT ON FUNCTION tenancy.begin_session(text, text) IS 'Sets the token, and the org if one is named, for this transaction, as nobody but oneself; returns session().';
 
 CREATE OR REPLACE FUNCTION tenancy.current_user_id()
 RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_current_user_id';
@@ -106,3 +108,7 @@ COMMENT ON FUNCTION tenancy.verified_email() IS 'Internal: the email address tha
 CREATE OR REPLACE FUNCTION tenancy.database_role()
 RETURNS name LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_database_role';
 COMMENT ON FUNCTION tenancy.database_role() IS 'Internal: the role that called, outside any SECURITY DEFINER function.';
+
+CREATE OR REPLACE FUNCTION tenancy.acting_superadmin()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_acting_superadmin';
+COMMENT ON FUNCTION tenancy.acting_superadmin() IS 'Internal: the superadmin who acts as the session''s user by act_as(), or null.';

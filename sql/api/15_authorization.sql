@@ -8,8 +8,9 @@ DECLARE
 BEGIN
 	SELECT * INTO s FROM tenancy.session();
 	RAISE LOG 'tenancy: permission denied to %', purpose
-		USING DETAIL = format('User %s, org %s, status %s, database role %s.',
-			coalesce(s.user_id::text, 'none'), coalesce(s.org_id::text, 'none'), s.status, tenancy.database_role());
+		USING DETAIL = format('User %s%s, org %s, status %s, database role %s.', coalesce(s.user_id::text, 'none'),
+			coalesce(', acted as by superadmin ' || tenancy.acting_superadmin(), ''), coalesce(s.org_id::text, 'none'), s.status,
+			tenancy.database_role());
 END
 $$;
 COMMENT ON FUNCTION tenancy.log_denial(text) IS 'Internal: writes a refused administrative call to the server log.';

@@ -3,9 +3,10 @@
 CREATE OR REPLACE FUNCTION tenancy.record_change(action text, org_id uuid, target text,
 	old_values jsonb DEFAULT NULL, new_values jsonb DEFAULT NULL)
 RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO tenancy.audit_events (org_id, user_id, issuer, subject, session_id, database_role, action, target, old_values, new_values)
+	INSERT INTO tenancy.audit_events (org_id, user_id, issuer, subject, session_id, acting_superadmin, impersonated_by, database_role,
+		action, target, old_values, new_values)
 	SELECT record_change.org_id, s.user_id, s.issuer, s.subject, coalesce(tenancy.claims() ->> 'sid', tenancy.claims() ->> 'jti'),
-		tenancy.database_role(), record_change.action, record_change.target, record_change.old_values, record_change.new_values
+		tenancy.acting_superadmin(), s.impersonated_by, tenancy.database_role(), record_change.action, record_change.target, record_change.old_values, record_change.new_values
 	FROM tenancy.session() s
 $$;
 COMMENT ON FUNCTION tenancy.record_change(text, uuid, text, jsonb, jsonb) IS 'Internal: writes a row of the audit log about the caller. The action is the name of the function that was called.';

@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION tenancy.application_functions()
 RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT unnest(ARRAY[
 		'tenancy.session()', 'tenancy.begin_session(text, text)', 'tenancy.current_user_id()', 'tenancy.current_org()',
-		'tenancy.claims()', 'tenancy.my_orgs()', 'tenancy.switch_org(text)', 'tenancy.set_default_org(text)', 'tenancy.cross_org_active()',
+		'tenancy.claims()', 'tenancy.my_orgs()', 'tenancy.switch_org(text)', 'tenancy.set_default_org(text)',
+		'tenancy.act_as(uuid, text, boolean)', 'tenancy.stop_acting()', 'tenancy.cross_org_active()',
 		'tenancy.is_superadmin()', 'tenancy.is_administrator()', 'tenancy.assert_administrator(text)',
 		'tenancy.provision_user()', 'tenancy.create_org(text, text, text)',
 		'tenancy.can_i(text, text)', 'tenancy.current_org_if(text, text)', 'tenancy.require(text, text)',

@@ -542,6 +542,7 @@ INSERT INTO calls VALUES ('tenancy.orgs'), ('tenancy.suspend_org(''x'', ''x'')')
 	('tenancy.rename_org(''x'', ''x'')'), ('tenancy.purge_org(''x'')'), ('tenancy.add_superadmin(gen_random_uuid())'), ('tenancy.remove_superadmin(gen_random_uuid())'),
 	('tenancy.enable_user(gen_random_uuid())'), ('tenancy.revoke_tokens(gen_random_uuid())');
 INSERT INTO calls VALUES ('tenancy.invite(''x@x.test'')'), ('tenancy.accept_invitation(''x'')'), ('tenancy.revoke_invitation(gen_random_uuid())'), ('tenancy.list_invitations()'), ('tenancy.my_invitations()');
+INSERT INTO calls VALUES ('tenancy.act_as(gen_random_uuid(), ''x'')'), ('tenancy.stop_acting()');
 GRANT SELECT ON calls TO regress_tenancy_app;
 CREATE FUNCTION code_of(call text, token text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

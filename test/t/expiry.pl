@@ -111,6 +111,24 @@ is(ask($session, "WITH late AS MATERIALIZED (SELECT wait_until(expires_at + inte
 		  . " SELECT count(*), clock_timestamp() > min(moment) - interval '1 second' FROM late, note WHERE moment IS NOT NULL"),
 	'1000|t', 'a statement that began before the expiry ends as it began');
 is(ask($session, $count), 'ERROR:  28T04', 'the next one is refused');
+
+# An impersonation expires under a token that does not.
+$node->safe_psql('postgres', q{
+	SELECT minting.enrol('root', 'acme', 'admin');
+	INSERT INTO tenancy.superadmins VALUES (minting.user_id('root'));
+});
+my $bob = $node->safe_psql('postgres', "SELECT minting.user_id('bob')");
+ask($session, "SET tenancy.session_token = '" . mint($node, '{"sub": "root"}') . "'");
+is(ask($session, $count), '1000|acme|acme', 'as oneself');
+ask($session, "SELECT tenancy.act_as('$bob', 'a look', read_only => false)");
+$node->safe_psql('postgres', "UPDATE tenancy.impersonations SET expires_at = clock_timestamp() + interval '$lifetime s'");
+ask($session, "DEALLOCATE ALL; PREPARE count AS $count; BEGIN");
+is(ask($session, 'EXECUTE count'), '1000|beta|beta', 'as another');
+is(wait_for_expiry($session), 'disabled|show_error', 'it expires');
+is(ask($session, 'EXECUTE count'), '0||', 'and reads nothing, of nobody');
+is(ask($session, "INSERT INTO note VALUES ('x')"), 'ERROR:  42501', 'and writes nothing');
+ask($session, 'ROLLBACK; SELECT tenancy.stop_acting()');
+is(ask($session, $count), '1000|acme|acme', 'as oneself again, when asked to be');
 $session->quit;
 
 done_testing();
