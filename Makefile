@@ -66,6 +66,7 @@ SQL_API = \
 	sql/api/55_lifecycle.sql \
 	sql/api/56_users.sql \
 	sql/api/57_purge.sql \
+	sql/api/58_sync.sql \
 	sql/api/60_protection.sql \
 	sql/api/70_access.sql
 

@@ -18,7 +18,9 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.list_invitations()', 'tenancy.my_invitations()',
 		'tenancy.set_member_roles(uuid, text[])', 'tenancy.remove_member(uuid)', 'tenancy.leave_org()',
 		'tenancy.suspend_org(text, text)', 'tenancy.resume_org(text)', 'tenancy.archive_org(text, text)', 'tenancy.rename_org(text, text, text)', 'tenancy.purge_org(text)',
-		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.enable_user(uuid)', 'tenancy.revoke_tokens(uuid)',
+		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.disable_user(uuid, text)', 'tenancy.enable_user(uuid)',
+		'tenancy.revoke_tokens(uuid)', 'tenancy.sync_org(text, text, text, text, timestamptz)',
+		'tenancy.sync_member(text, text, text, text, timestamptz)', 'tenancy.sync_user_deleted(text, text, timestamptz)',
 		'tenancy.protection_list()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])

@@ -40,8 +40,8 @@ SELECT superadmin.audit();
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.tries(OUT call text, OUT refusal text) RETURNS SETOF record LANGUAGE sql AS $$
-	SELECT c, minting.refusal(format('SELECT tenancy.%s(superadmin.id(''member''))', c)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,revoke_tokens}'::text[]) c
-	UNION ALL SELECT c || ' null', minting.refusal(format('SELECT tenancy.%s(NULL)', c)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,revoke_tokens}'::text[]) c
+	SELECT c, minting.refusal(format('SELECT tenancy.%s(superadmin.id(''member''))', c)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,disable_user,revoke_tokens}'::text[]) c
+	UNION ALL SELECT c || ' null', minting.refusal(format('SELECT tenancy.%s(NULL)', c)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,disable_user,revoke_tokens}'::text[]) c
 $$;
 SELECT superadmin.sign_in('admin');
 SELECT * FROM pg_temp.tries();
@@ -92,6 +92,37 @@ SELECT superadmin.audit();
 SELECT superadmin.sign_in('gone');
 SELECT roles FROM tenancy.session();
 
+\echo == disabled
+SELECT superadmin.sign_in('root');
+SELECT tenancy.disable_user(superadmin.id('member'), 'left the company');
+SELECT superadmin.audit();
+SELECT tenancy.disable_user(superadmin.id('member'));
+SELECT superadmin.audit();
+SELECT superadmin.sign_in('member');
+SELECT minting.refusal('SELECT tenancy.require(''read'', ''org'')');
+-- The last active admin of an active team org is not: both is admin of acme and beta, beta has gone as well, acme has admin.
+SELECT superadmin.sign_in('root');
+SELECT tenancy.disable_user(superadmin.id('admin'));
+SELECT replace(minting.refusal('SELECT tenancy.disable_user(superadmin.id(''both''))'), superadmin.id('both')::text, '(id)');
+SELECT tenancy.disable_user(superadmin.id('gone')), tenancy.disable_user(superadmin.id('other'));
+SELECT replace(minting.refusal('SELECT tenancy.disable_user(superadmin.id(''both''))'), superadmin.id('both')::text, '(id)');
+SELECT superadmin.audit();
+-- Suspended and archived orgs, and personal ones, hold nobody.
+SELECT tenancy.suspend_org('superadmin-acme', 'nobody left'), tenancy.archive_org('superadmin-beta');
+SELECT tenancy.disable_user(superadmin.id('both'));
+SELECT tenancy.enable_user(superadmin.id('both'));
+SELECT tenancy.resume_org('superadmin-acme'), tenancy.resume_org('superadmin-beta');
+\c - :dba
+SET client_min_messages = warning;
+UPDATE tenancy.organizations SET kind = 'personal' WHERE slug = 'superadmin-acme';
+DELETE FROM tenancy.membership_roles mr USING tenancy.organizations o WHERE o.id = mr.org_id AND o.slug = 'superadmin-beta' AND mr.user_id = superadmin.id('both');
+SELECT tenancy.disable_user(superadmin.id('both'));
+SELECT substr(name, 12) AS name, status FROM tenancy.users WHERE name LIKE 'superadmin-%' ORDER BY name;
+SELECT tenancy.enable_user(id) FROM tenancy.users WHERE name LIKE 'superadmin-%' ORDER BY name;
+SELECT superadmin.audit();
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+
 \echo == tokens revoked
 -- Those of the same second too; not those of the next.
 SELECT superadmin.sign_in('root');
@@ -120,7 +151,7 @@ SET client_min_messages = warning;
 
 \echo == bad arguments
 SELECT superadmin.sign_in('root');
-SELECT call, minting.refusal(format('SELECT tenancy.%s(%s)', call, arg)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,revoke_tokens}'::text[]) call, unnest('{"NULL","''00000000-0000-4000-8000-000000000009''"}'::text[]) arg ORDER BY arg DESC, call;
+SELECT call, minting.refusal(format('SELECT tenancy.%s(%s)', call, arg)) FROM unnest('{add_superadmin,remove_superadmin,enable_user,disable_user,revoke_tokens}'::text[]) call, unnest('{"NULL","''00000000-0000-4000-8000-000000000009''"}'::text[]) arg ORDER BY arg DESC, call;
 SELECT count(*) FROM superadmin.audit();
 
 \c - :dba

@@ -540,7 +540,8 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 INSERT INTO calls VALUES ('tenancy.members'), ('tenancy.set_member_roles(gen_random_uuid(), ''{viewer}'')'), ('tenancy.remove_member(gen_random_uuid())'), ('tenancy.leave_org()');
 INSERT INTO calls VALUES ('tenancy.orgs'), ('tenancy.suspend_org(''x'', ''x'')'), ('tenancy.resume_org(''x'')'), ('tenancy.archive_org(''x'')'),
 	('tenancy.rename_org(''x'', ''x'')'), ('tenancy.purge_org(''x'')'), ('tenancy.add_superadmin(gen_random_uuid())'), ('tenancy.remove_superadmin(gen_random_uuid())'),
-	('tenancy.enable_user(gen_random_uuid())'), ('tenancy.revoke_tokens(gen_random_uuid())');
+	('tenancy.enable_user(gen_random_uuid())'), ('tenancy.disable_user(gen_random_uuid())'), ('tenancy.revoke_tokens(gen_random_uuid())'),
+	('tenancy.sync_org(''x'', ''x'', ''x'')'), ('tenancy.sync_member(''x'', ''x'', ''x'', ''x'')'), ('tenancy.sync_user_deleted(''x'', ''x'')');
 INSERT INTO calls VALUES ('tenancy.invite(''x@x.test'')'), ('tenancy.accept_invitation(''x'')'), ('tenancy.revoke_invitation(gen_random_uuid())'), ('tenancy.list_invitations()'), ('tenancy.my_invitations()');
 INSERT INTO calls VALUES ('tenancy.act_as(gen_random_uuid(), ''x'')'), ('tenancy.stop_acting()');
 GRANT SELECT ON calls TO regress_tenancy_app;
