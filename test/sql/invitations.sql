@@ -144,6 +144,7 @@ SELECT invitations.sign_in('gil');
 SELECT invitations.invite('archived', 'eve@inv.test', any_email => true) \g /dev/null
 SELECT invitations.sign_in('bob');
 SELECT invitations.invite('suspended', 'eve@inv.test', any_email => true) \g /dev/null
+SELECT email, status FROM tenancy.list_invitations() ORDER BY email;
 \c - :dba
 SET client_min_messages = warning;
 UPDATE tenancy.invitations SET expires_at = now() - interval '1 second' WHERE email = 'eve+1@inv.test';
@@ -157,6 +158,10 @@ CREATE TEMPORARY TABLE keys AS SELECT name, invite_token AS key FROM invitations
 	UNION ALL VALUES ('made up', 'inv_' || repeat('0', 64)), ('nothing', ''), ('a made-up id', gen_random_uuid()::text), ('a hash', (SELECT encode(sha256(invite_token::bytea), 'hex') FROM invitations.secrets WHERE name = 'replacing')),
 		('in capitals', (SELECT upper(invite_token) FROM invitations.secrets WHERE name = 'replacing')), ('with a space', (SELECT invite_token || ' ' FROM invitations.secrets WHERE name = 'replacing')), ('long', repeat('x', 100000));
 SELECT minting.refusal(format('SELECT tenancy.accept_invitation(%L)', key)) AS refusal, count(*), string_agg(name, ', ' ORDER BY name) FROM keys GROUP BY 1;
+-- Nor is one shown what could not be accepted.
+SELECT count(*) FROM tenancy.my_invitations();
+SELECT invitations.sign_in('eve', '{"email": "eve+1@inv.test"}');
+SELECT count(*) FROM tenancy.my_invitations();
 -- It leaves nothing behind, not even the user.
 SELECT status FROM tenancy.session();
 -- One's own address, but not verified.
@@ -202,6 +207,13 @@ SELECT invitations.sign_in('own');
 SELECT created FROM tenancy.provision_user();
 SELECT invitations.audited();
 
+\echo == a superadmin who has entered an org
+SELECT invitations.sign_in('root', org => 'acme');
+SELECT invitations.invite('by-root', 'guest@inv.test', 'admin') \g /dev/null
+SELECT role, status, invited_by = invitations.id('root') AS by_root FROM tenancy.list_invitations() WHERE email = 'guest@inv.test';
+SELECT tenancy.revoke_invitation(invitation_id) FROM invitations.secrets WHERE name = 'by-root';
+SELECT invitations.audited();
+
 \echo == an org for a customer
 SELECT subject, invitations.try(subject, 'SELECT tenancy.create_org(''Customer'', ''invitations-customer'', ''cust@inv.test'')') FROM invitations.callers ORDER BY n;
 RESET tenancy.session_token;
@@ -210,6 +222,8 @@ SELECT minting.refusal('SELECT tenancy.create_org(''Customer'', ''invitations-cu
 SELECT invitations.sign_in('root');
 SELECT tenancy.create_org('Customer', 'invitations-customer', 'Cust@inv.test') IS NOT NULL AS made;
 SELECT minting.refusal('SELECT tenancy.create_org(''Customer'', ''invitations-customer'', ''cust@inv.test'')');
+-- Nor is an org of one's own taken for the customer's.
+SELECT tenancy.create_org('Own', 'invitations-own-org') = tenancy.create_org('Own', 'invitations-own-org') AS same, left(minting.refusal('SELECT tenancy.create_org(''Own'', ''invitations-own-org'', ''cust@inv.test'')'), 5);
 SELECT minting.refusal('SELECT tenancy.create_org(''Customer'', NULL, ''nonsense'')'), minting.refusal('SELECT tenancy.create_org('' '', NULL, ''cust@inv.test'')'), minting.refusal('SELECT tenancy.create_org(NULL, NULL, ''cust@inv.test'')');
 SELECT count(*) FROM tenancy.my_orgs() WHERE slug = 'invitations-customer';
 SELECT invitations.sign_in('cust');

@@ -168,6 +168,16 @@ SELECT tenancy.set_member_roles(members.id('ada'), '{viewer}');
 SELECT members.of('acme');
 SELECT members.audited();
 
+\echo == a superadmin
+-- Who has entered the org runs it as its admin does, gives what there is to give, and has no membership to end.
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT members.seen('root', 'acme');
+SELECT members.try('root', call, 'acme') FROM (VALUES (1, format('SELECT tenancy.set_member_roles(%L, ''{admin,hr}'')', members.id('hal'))), (2, format('SELECT tenancy.remove_member(%L)', members.id('hal'))),
+	(3, format('SELECT tenancy.remove_member(%L)', members.id('vic'))), (4, 'SELECT tenancy.leave_org()'), (5, format('SELECT tenancy.remove_member(%L)', members.id('root')))) c (n, call) ORDER BY n;
+\c - :dba
+SET client_min_messages = warning;
+
 \echo == the DBA
 -- Names the org, and has no membership to end.
 RESET tenancy.org;

@@ -228,7 +228,11 @@ SELECT tenancy.record_change('rbac_' || slug, id, NULL) FROM tenancy.organizatio
 SELECT count(*) AS planted FROM tenancy.audit_log WHERE action LIKE 'rbac\_%';
 SET ROLE regress_tenancy_app;
 SELECT rbac.sign_in('admin');
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
 SELECT action FROM tenancy.audit_log WHERE rbac.leak(action);
+RESET enable_indexscan;
+RESET enable_bitmapscan;
 RESET tenancy.session_token;
 RESET ROLE;
 
