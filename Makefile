@@ -58,10 +58,12 @@ SQL_API = \
 	sql/api/30_onboarding.sql \
 	sql/api/40_rbac.sql \
 	sql/api/42_members.sql \
+	sql/api/43_roles.sql \
 	sql/api/44_invitations.sql \
 	sql/api/45_audit.sql \
 	sql/api/46_impersonation.sql \
 	sql/api/47_fresh_authentication.sql \
+	sql/api/48_explain.sql \
 	sql/api/50_resource_types.sql \
 	sql/api/55_lifecycle.sql \
 	sql/api/56_users.sql \

@@ -356,7 +356,7 @@ impersonate(TnRead *read, TnSession *session, TnUser *user)
 		memcmp(&impersonation.superadmin_id, &user->id, sizeof(pg_uuid_t)) != 0)
 		return true;
 
-	holds = user->superadmin && !impersonation.ended &&
+	holds = session->is_superadmin && !impersonation.ended &&
 		impersonation.expires_at > GetCurrentStatementStartTimestamp();
 	session->has_superadmin = true;
 	session->superadmin_id = user->id;
@@ -395,7 +395,8 @@ read_authority(TnRead *read, TnSession *session)
 	session->status = TN_STATUS_DISABLED;
 	if (user.disabled)
 		return;
-	session->is_superadmin = user.superadmin;
+	/* Who acts as a superadmin by the issuer's leave does not run the installation. */
+	session->is_superadmin = user.superadmin && token->actor == NULL;
 	if (!impersonate(read, session, &user) || user.disabled)
 		return;
 

@@ -89,4 +89,8 @@ SELECT target, old_values, new_values FROM tenancy.audit_log WHERE action = 'req
 \echo == "act": the token of somebody who acts as the subject
 SELECT step_up.sign_in('step-admin', claims::jsonb), minting.refusal('SELECT tenancy.claims()') FROM unnest('{"{\"act\": {\"sub\": \"support\"}}",
 	"{\"act\": {}}", "{\"act\": {\"sub\": \"\"}}", "{\"act\": {\"sub\": 7}}", "{\"act\": \"support\"}", "{\"act\": []}"}'::text[]) claims;
+-- Whoever acts as a superadmin does not become one.
+SELECT step_up.sign_in('step-super'), tenancy.is_superadmin(), tenancy.is_administrator();
+SELECT step_up.sign_in('step-super', '{"act": {"sub": "support"}}'), tenancy.is_superadmin(), tenancy.is_administrator();
+SELECT minting.refusal(format('SELECT tenancy.act_as(%L, ''a try'')', minting.user_id('step-viewer')));
 DROP SCHEMA step_up CASCADE;

@@ -535,7 +535,8 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 	('tenancy.grant_permission(''viewer'', ''read'', ''org'')'), ('tenancy.revoke_permission(''viewer'', ''read'', ''org'')'),
 	('tenancy.add_resource_type(''x'')'), ('tenancy.trust_issuer(''x'', ''{}'')'), ('tenancy.import_jwks(''x'', ''{}'')'),
 	('tenancy.set_default_org(NULL)'),
-	('tenancy.distrust_issuer(''x'')'), ('tenancy.require_fresh_authentication(''x'', ''x'', NULL)'),
+	('tenancy.distrust_issuer(''x'')'), ('tenancy.create_role(''x'')'), ('tenancy.drop_role(''x'')'),
+	('tenancy.can_user(NULL, ''x'', ''x'')'), ('tenancy.who_can(''x'', ''x'')'), ('tenancy.require_fresh_authentication(''x'', ''x'', NULL)'),
 	('tenancy.permission_matrix'), ('tenancy.audit_log'), ('tenancy.resource_types');
 INSERT INTO calls VALUES ('tenancy.members'), ('tenancy.set_member_roles(gen_random_uuid(), ''{viewer}'')'), ('tenancy.remove_member(gen_random_uuid())'), ('tenancy.leave_org()');
 INSERT INTO calls VALUES ('tenancy.orgs'), ('tenancy.suspend_org(''x'', ''x'')'), ('tenancy.resume_org(''x'')'), ('tenancy.archive_org(''x'')'),
@@ -554,7 +555,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN sqlstate;
 END
 $$;
--- The application's functions that are not in this list: those that say why (session and begin_session), what only tells
+-- The application's functions that are not in this list: those that say why (session, begin_session, explain_can_i), what only tells
 -- whether a setting is in force, and the list behind a view of the database's own tables.
 SELECT f FROM tenancy.application_functions() f WHERE NOT EXISTS (SELECT FROM calls WHERE f::text LIKE split_part(call, '(', 1) || '(%') ORDER BY f::text;
 SET ROLE regress_tenancy_app;
