@@ -107,6 +107,15 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.replace_keys(uuid, jsonb) IS 'Makes an issuer''s keys those of a key set.';
 
+-- For the audit log: keys by their ids. An HMAC key is a secret, and no trace of it belongs there.
+CREATE OR REPLACE FUNCTION tenancy.issuer_values(for_issuer text)
+RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('trusted', i.trusted, 'audiences', i.audiences, 'authorized_parties', i.authorized_parties, 'claims', i.claims,
+		'keys', (SELECT coalesce(jsonb_agg(jsonb_build_object('kid', k.key_id, 'alg', k.algorithm) ORDER BY k.key_id), '[]') FROM tenancy.signing_keys k WHERE k.issuer_id = i.id))
+	FROM tenancy.issuers i WHERE i.issuer = for_issuer
+$$;
+COMMENT ON FUNCTION tenancy.issuer_values(text) IS 'Internal: what the audit log tells of an issuer.';
+
 CREATE OR REPLACE FUNCTION tenancy.trust_issuer(issuer text, jwks jsonb, audiences text[] DEFAULT NULL,
 	authorized_parties text[] DEFAULT NULL, claims jsonb DEFAULT '{"preset": "oidc"}')
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -114,8 +123,13 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
 	trusted_id uuid;
 	mapping jsonb;
+	before jsonb;
+	after jsonb;
+	changed_keys integer;
+	actor tenancy.audit_events;
 BEGIN
 	PERFORM tenancy.assert_administrator('trust an issuer');
+	actor := tenancy.audit_actor();
 	IF coalesce(trust_issuer.issuer, '') = '' OR octet_length(trust_issuer.issuer) > 2048 THEN
 		RAISE EXCEPTION 'issuer must be a text of 1 to 2048 bytes'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass exactly what the issuer''s tokens say in "iss".';
@@ -127,12 +141,18 @@ BEGIN
 	END IF;
 	mapping := tenancy.expand_claims(trust_issuer.claims);
 
+	PERFORM FROM tenancy.issuers i WHERE i.issuer = trust_issuer.issuer FOR UPDATE;
+	before := tenancy.issuer_values(trust_issuer.issuer);
 	INSERT INTO tenancy.issuers AS i (issuer, audiences, authorized_parties, claims)
 	VALUES (trust_issuer.issuer, trust_issuer.audiences, trust_issuer.authorized_parties, mapping)
 	ON CONFLICT (issuer) DO UPDATE SET trusted = true, audiences = excluded.audiences,
 		authorized_parties = excluded.authorized_parties, claims = excluded.claims
 	RETURNING i.id INTO trusted_id;
-	PERFORM tenancy.replace_keys(trusted_id, trust_issuer.jwks);
+	SELECT r.added + r.retired INTO changed_keys FROM tenancy.replace_keys(trusted_id, trust_issuer.jwks) r;
+	after := tenancy.issuer_values(trust_issuer.issuer);
+	IF after IS DISTINCT FROM before OR changed_keys > 0 THEN
+		PERFORM tenancy.record_change_by(actor, 'trust_issuer', NULL, trust_issuer.issuer, before, after);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION tenancy.trust_issuer(text, jsonb, text[], text[], jsonb) IS 'Accepts tokens of an issuer that are signed with these keys; calling it again replaces rules and keys.';
@@ -142,14 +162,22 @@ CREATE OR REPLACE FUNCTION tenancy.import_jwks(issuer text, jwks jsonb, OUT adde
 RETURNS record LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	trusted_id uuid;
+	before jsonb;
+	actor tenancy.audit_events;
 BEGIN
 	PERFORM tenancy.assert_administrator('import signing keys');
+	actor := tenancy.audit_actor();
 	SELECT i.id INTO trusted_id FROM tenancy.issuers i WHERE i.issuer = import_jwks.issuer AND i.trusted FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'issuer "%" is not trusted', import_jwks.issuer
 			USING ERRCODE = 'undefined_object', HINT = 'Call tenancy.trust_issuer(issuer, jwks) first.';
 	END IF;
+	before := tenancy.issuer_values(import_jwks.issuer) -> 'keys';
 	SELECT r.added, r.kept, r.retired INTO added, kept, retired FROM tenancy.replace_keys(trusted_id, jwks) r;
+	IF added + retired > 0 THEN
+		PERFORM tenancy.record_change_by(actor, 'import_jwks', NULL, import_jwks.issuer, jsonb_build_object('keys', before),
+			jsonb_build_object('keys', tenancy.issuer_values(import_jwks.issuer) -> 'keys', 'added', added, 'kept', kept, 'retired', retired));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION tenancy.import_jwks(text, jsonb) IS 'Rotates an issuer''s keys: adds what is new, keeps what is the same, retires what the key set no longer has.';
@@ -158,14 +186,24 @@ CREATE OR REPLACE FUNCTION tenancy.distrust_issuer(issuer text)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	distrusted_id uuid;
+	before jsonb;
+	after jsonb;
+	actor tenancy.audit_events;
 BEGIN
 	PERFORM tenancy.assert_administrator('distrust an issuer');
+	actor := tenancy.audit_actor();
+	PERFORM FROM tenancy.issuers i WHERE i.issuer = distrust_issuer.issuer FOR UPDATE;
+	before := tenancy.issuer_values(distrust_issuer.issuer);
 	UPDATE tenancy.issuers i SET trusted = false WHERE i.issuer = distrust_issuer.issuer RETURNING i.id INTO distrusted_id;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'issuer "%" does not exist', distrust_issuer.issuer
 			USING ERRCODE = 'undefined_object', HINT = 'tenancy.issuers lists them.';
 	END IF;
 	DELETE FROM tenancy.signing_keys k WHERE k.issuer_id = distrusted_id;
+	after := tenancy.issuer_values(distrust_issuer.issuer);
+	IF after <> before THEN
+		PERFORM tenancy.record_change_by(actor, 'distrust_issuer', NULL, distrust_issuer.issuer, before, after);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION tenancy.distrust_issuer(text) IS 'Refuses all tokens of an issuer from now on, and forgets its keys. Its users stay.';

@@ -1,13 +1,36 @@
 -- The trace of every change: a function that changes authority calls record_change() in its own transaction.
 
-CREATE OR REPLACE FUNCTION tenancy.record_change(action text, org_id uuid, target text,
-	old_values jsonb DEFAULT NULL, new_values jsonb DEFAULT NULL)
+-- Asked before a change that may end the caller's own token: revoked, or signed with a key that is gone, it would not say who
+-- this was any more.
+CREATE OR REPLACE FUNCTION tenancy.audit_actor()
+RETURNS tenancy.audit_events LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	actor tenancy.audit_events;
+BEGIN
+	SELECT s.user_id, s.issuer, s.subject, coalesce(tenancy.claims() ->> 'sid', tenancy.claims() ->> 'jti'),
+		tenancy.acting_superadmin(), s.impersonated_by, tenancy.database_role()
+	INTO actor.user_id, actor.issuer, actor.subject, actor.session_id, actor.acting_superadmin, actor.impersonated_by, actor.database_role
+	FROM tenancy.session() s;
+	RETURN actor;
+END
+$$;
+COMMENT ON FUNCTION tenancy.audit_actor() IS 'Internal: what a row of the audit log says of the caller.';
+
+CREATE OR REPLACE FUNCTION tenancy.record_change_by(actor tenancy.audit_events, action text, org_id uuid, target text, old_values jsonb, new_values jsonb)
 RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO tenancy.audit_events (org_id, user_id, issuer, subject, session_id, acting_superadmin, impersonated_by, database_role,
 		action, target, old_values, new_values)
-	SELECT record_change.org_id, s.user_id, s.issuer, s.subject, coalesce(tenancy.claims() ->> 'sid', tenancy.claims() ->> 'jti'),
-		tenancy.acting_superadmin(), s.impersonated_by, tenancy.database_role(), record_change.action, record_change.target, record_change.old_values, record_change.new_values
-	FROM tenancy.session() s
+	VALUES (record_change_by.org_id, (actor).user_id, (actor).issuer, (actor).subject, (actor).session_id, (actor).acting_superadmin,
+		(actor).impersonated_by, (actor).database_role, record_change_by.action, record_change_by.target,
+		record_change_by.old_values, record_change_by.new_values)
+$$;
+COMMENT ON FUNCTION tenancy.record_change_by(tenancy.audit_events, text, uuid, text, jsonb, jsonb) IS 'Internal: writes a row of the audit log about whom audit_actor() has told of. The action is the name of the function that was called.';
+
+CREATE OR REPLACE FUNCTION tenancy.record_change(action text, org_id uuid, target text,
+	old_values jsonb DEFAULT NULL, new_values jsonb DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT tenancy.record_change_by(tenancy.audit_actor(), record_change.action, record_change.org_id, record_change.target,
+		record_change.old_values, record_change.new_values)
 $$;
 COMMENT ON FUNCTION tenancy.record_change(text, uuid, text, jsonb, jsonb) IS 'Internal: writes a row of the audit log about the caller. The action is the name of the function that was called.';
 

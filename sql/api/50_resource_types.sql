@@ -19,10 +19,11 @@ RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, 
 BEGIN
 	PERFORM tenancy.grant_default_permissions(NEW.name, NEW.actions);
 	UPDATE tenancy.resource_types t SET defaults_granted = true WHERE t.name = NEW.name;
+	PERFORM tenancy.record_change('add_resource_type', NULL, NEW.name, NULL, jsonb_build_object('actions', NEW.actions));
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION tenancy.grant_new_resource_type() IS 'Trigger: default grants of a new resource type.';
+COMMENT ON FUNCTION tenancy.grant_new_resource_type() IS 'Trigger: default grants of a new resource type, and its row in the audit log.';
 
 -- A superadmin also writes the table by plain INSERT. The privileges on it come with grant_access().
 CREATE OR REPLACE TRIGGER grant_defaults AFTER INSERT ON tenancy.resource_types
@@ -42,6 +43,7 @@ CREATE OR REPLACE FUNCTION tenancy.add_resource_type(name text, actions text[] D
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	new_actions text[];
+	old_actions text[];
 	is_shipped boolean;
 BEGIN
 	PERFORM tenancy.assert_administrator('add a resource type');
@@ -64,8 +66,8 @@ BEGIN
 		RETURN;
 	END IF;
 
-	SELECT ARRAY(SELECT DISTINCT a FROM unnest(add_resource_type.actions) a WHERE a <> ALL (t.actions) ORDER BY a), t.shipped
-	INTO new_actions, is_shipped
+	SELECT ARRAY(SELECT DISTINCT a FROM unnest(add_resource_type.actions) a WHERE a <> ALL (t.actions) ORDER BY a), t.actions, t.shipped
+	INTO new_actions, old_actions, is_shipped
 	FROM tenancy.resource_types t WHERE t.name = add_resource_type.name FOR UPDATE;
 	-- A dump has no shipped types, and so would not have such an action, but its grants: it could not be restored.
 	IF is_shipped AND new_actions <> '{}' THEN
@@ -77,6 +79,8 @@ BEGIN
 	IF new_actions <> '{}' THEN
 		UPDATE tenancy.resource_types t SET actions = t.actions || new_actions WHERE t.name = add_resource_type.name;
 		PERFORM tenancy.grant_default_permissions(add_resource_type.name, new_actions);
+		PERFORM tenancy.record_change('add_resource_type', NULL, add_resource_type.name, jsonb_build_object('actions', old_actions),
+			jsonb_build_object('actions', old_actions || new_actions));
 	END IF;
 END
 $$;

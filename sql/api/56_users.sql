@@ -155,15 +155,17 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
 	found_user tenancy.users;
 	valid_from timestamptz;
+	actor tenancy.audit_events;
 BEGIN
 	PERFORM tenancy.assert_administrator('revoke a user''s tokens');
+	actor := tenancy.audit_actor();
 	found_user := tenancy.lock_user(revoke_tokens.user_id);
 	valid_from := clock_timestamp();
 	IF found_user.tokens_valid_from >= valid_from THEN
 		RETURN;
 	END IF;
 	UPDATE tenancy.users u SET tokens_valid_from = valid_from WHERE u.id = found_user.id;
-	PERFORM tenancy.record_change('revoke_tokens', NULL, found_user.id::text,
+	PERFORM tenancy.record_change_by(actor, 'revoke_tokens', NULL, found_user.id::text,
 		jsonb_build_object('tokens_valid_from', found_user.tokens_valid_from), jsonb_build_object('tokens_valid_from', valid_from));
 END
 $$;

@@ -277,6 +277,7 @@ DECLARE
 	found_user tenancy.users;
 	was_superadmin boolean;
 	org_slug text;
+	actor tenancy.audit_events;
 BEGIN
 	PERFORM tenancy.assert_may_sync();
 	from_issuer := tenancy.trusted_issuer_id(sync_user_deleted.issuer);
@@ -289,6 +290,7 @@ BEGIN
 	IF found_user.id IS NULL THEN
 		found_user.id := tenancy.insert_synced_user('sync_user_deleted', from_issuer, sync_user_deleted.subject, 'disabled');
 	END IF;
+	actor := tenancy.audit_actor();
 	found_user := tenancy.lock_user_and_orgs(found_user.id);
 	DELETE FROM tenancy.superadmins s WHERE s.user_id = found_user.id;
 	was_superadmin := FOUND;
@@ -296,7 +298,7 @@ BEGIN
 	WHERE u.id = found_user.id
 		AND (u.status <> 'disabled' OR u.tokens_valid_from IS NULL OR u.email IS NOT NULL OR u.name IS NOT NULL);
 	IF found_user.status = 'active' OR was_superadmin THEN
-		PERFORM tenancy.record_change('sync_user_deleted', NULL, found_user.id::text,
+		PERFORM tenancy.record_change_by(actor, 'sync_user_deleted', NULL, found_user.id::text,
 			jsonb_build_object('status', found_user.status, 'superadmin', was_superadmin), '{"status": "disabled", "superadmin": false}');
 	END IF;
 	FOR org_slug IN SELECT * FROM tenancy.orgs_left_without_admin(found_user.id) LOOP

@@ -656,6 +656,34 @@ COMMENT ON FUNCTION tenancy.protection_apply(regclass, name, text, uuid) IS
 -- The interface
 -- ---------------------------------------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION tenancy.protection_values(p_target regclass)
+RETURNS jsonb
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object('resource_type', p.resource_type, 'org_column', p.org_column)
+	  FROM tenancy.protection_of(p_target) AS p
+	 WHERE p.resource_type IS NOT NULL
+$$;
+COMMENT ON FUNCTION tenancy.protection_values(regclass) IS
+	'Internal: what the audit log tells of a table''s protection; NULL when there is none.';
+
+-- A definer because protect() and unprotect(), which run with their caller's rights, end here.
+CREATE OR REPLACE FUNCTION tenancy.protection_record(p_action text, p_target regclass, p_old jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM tenancy.assert_administrator('record a change of protection');
+	PERFORM tenancy.record_change(p_action, NULL, p_target::text, p_old, tenancy.protection_values(p_target));
+END
+$$;
+COMMENT ON FUNCTION tenancy.protection_record(text, regclass, jsonb) IS
+	'Internal: tells the audit log how a table is protected now.';
+
 -- The first round of checks runs without a lock, so that a call with nothing to do, as a
 -- migration makes at each deployment, waits for nobody.
 CREATE OR REPLACE FUNCTION tenancy.protect(target regclass, resource_type text DEFAULT NULL,
@@ -667,6 +695,7 @@ AS $$
 DECLARE
 	v_type text;
 	v_org uuid;
+	v_old jsonb;
 BEGIN
 	PERFORM tenancy.assert_administrator('protect a table');
 	PERFORM tenancy.protection_check(target, org_column);
@@ -679,8 +708,10 @@ BEGIN
 
 	PERFORM tenancy.protection_lock(target);
 	PERFORM tenancy.protection_check(target, org_column);
+	v_old := tenancy.protection_values(target);
 	PERFORM tenancy.protection_apply(target, org_column,
 									 tenancy.protection_resource_type(target, v_type, org_column), v_org);
+	PERFORM tenancy.protection_record('protect', target, v_old);
 END
 $$;
 COMMENT ON FUNCTION tenancy.protect(regclass, text, name, text) IS
@@ -751,6 +782,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	v_statement text;
+	v_old jsonb;
 BEGIN
 	PERFORM tenancy.assert_administrator('unprotect a table');
 	PERFORM tenancy.protection_check_exists(target);
@@ -762,10 +794,12 @@ BEGIN
 	PERFORM tenancy.protection_check_removal(target);
 	PERFORM tenancy.protection_lock(target);
 	PERFORM tenancy.protection_check_removal(target);
+	v_old := tenancy.protection_values(target);
 	FOREACH v_statement IN ARRAY ARRAY(SELECT tenancy.protection_removal_statements(target))
 	LOOP
 		EXECUTE v_statement;
 	END LOOP;
+	PERFORM tenancy.protection_record('unprotect', target, v_old);
 END
 $$;
 COMMENT ON FUNCTION tenancy.unprotect(regclass) IS
