@@ -182,7 +182,7 @@ is_deeply([ grep { exists $signature{$_} && $section{$_} !~ /^```sql$/m } sort k
 is_deeply([ grep { $catalog !~ /^\| .*`$_`.* \|/m } @tables ], [], 'every table is in the overview');
 
 is_deeply([ $reference =~ /^\| ((?:28T|TN)\w{2,3}) \|/gm ], \@sqlstates, 'the SQLSTATEs are those of errcodes.h');
-for my $file ('README.md', 'docs/reference.md')
+for my $file ('README.md', 'docs/reference.md', 'docs/web-application.md')
 {
 	my %known = map { $_ => 1 } @sqlstates;
 	my ($table) = $document{$file} =~ /^(\| status \|.*?)^$/ms;
@@ -245,7 +245,7 @@ sub run_example
 		stdout => \$stdout,
 		stderr => \$stderr,
 		extra_params => [ map { ('-v', "$_=$variables{$_}") } sort keys %variables ]);
-	my @errors = $stderr =~ /^psql:<stdin>:\d+: (?:ERROR:  )?(.*)$/gm;
+	my @errors = $stderr =~ /^psql:<stdin>:\d+: (?!NOTICE|WARNING)(?:ERROR:  )?(.*)$/gm;
 
 	is_deeply([ $status, @errors ], [ 0, @expected ], $name) or diag("$example\n$stderr");
 	return unless @promised;
