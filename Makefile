@@ -70,6 +70,7 @@ SQL_API = \
 	sql/api/57_purge.sql \
 	sql/api/58_sync.sql \
 	sql/api/60_protection.sql \
+	sql/api/65_why_not.sql \
 	sql/api/70_access.sql
 
 INSTALL_SCRIPT_SQL = sql/tenancy--$(EXTVERSION).sql

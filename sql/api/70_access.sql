@@ -23,7 +23,7 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.disable_user(uuid, text)', 'tenancy.enable_user(uuid)',
 		'tenancy.revoke_tokens(uuid)', 'tenancy.sync_org(text, text, text, text, timestamptz)',
 		'tenancy.sync_member(text, text, text, text, timestamptz)', 'tenancy.sync_user_deleted(text, text, timestamptz)',
-		'tenancy.protection_list()',
+		'tenancy.protection_list()', 'tenancy.why_not(regclass, text)',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])
 $$;

@@ -542,7 +542,11 @@ INSERT INTO calls VALUES ('tenancy.members'), ('tenancy.set_member_roles(gen_ran
 INSERT INTO calls VALUES ('tenancy.orgs'), ('tenancy.suspend_org(''x'', ''x'')'), ('tenancy.resume_org(''x'')'), ('tenancy.archive_org(''x'')'),
 	('tenancy.rename_org(''x'', ''x'')'), ('tenancy.purge_org(''x'')'), ('tenancy.add_superadmin(gen_random_uuid())'), ('tenancy.remove_superadmin(gen_random_uuid())'),
 	('tenancy.enable_user(gen_random_uuid())'), ('tenancy.disable_user(gen_random_uuid())'), ('tenancy.revoke_tokens(gen_random_uuid())'),
-	('tenancy.sync_org(''x'', ''x'', ''x'')'), ('tenancy.sync_member(''x'', ''x'', ''x'', ''x'')'), ('tenancy.sync_user_deleted(''x'', ''x'')');
+	('tenancy.sync_org(''x'', ''x'', ''x'')'), ('tenancy.sync_member(''x'', ''x'', ''x'', ''x'')'), ('tenancy.sync_user_deleted(''x'', ''x'')'),
+	('tenancy.why_not(''why_not_note'', ''1'')');
+CREATE TABLE why_not_note (id int PRIMARY KEY);
+SELECT tenancy.protect('why_not_note');
+GRANT SELECT ON why_not_note TO regress_tenancy_app;
 INSERT INTO calls VALUES ('tenancy.invite(''x@x.test'')'), ('tenancy.accept_invitation(''x'')'), ('tenancy.revoke_invitation(gen_random_uuid())'), ('tenancy.list_invitations()'), ('tenancy.my_invitations()');
 INSERT INTO calls VALUES ('tenancy.act_as(gen_random_uuid(), ''x'')'), ('tenancy.stop_acting()');
 GRANT SELECT ON calls TO regress_tenancy_app;
@@ -562,6 +566,9 @@ SET ROLE regress_tenancy_app;
 SELECT code, string_agg(call, ', ') FILTER (WHERE code_of(call, token) <> code) AS otherwise
 FROM calls, tries WHERE description IN ('one space', 'claims changed, rs256', 'exp an hour ago', 'iss unknown', 'unknown key id') GROUP BY code ORDER BY code;
 RESET ROLE;
+DROP TABLE why_not_note;
+DELETE FROM tenancy.role_permissions WHERE resource_type = 'why_not_note';
+DELETE FROM tenancy.resource_types WHERE name = 'why_not_note';
 
 \echo == clock skew
 -- The clock is asked at every use: a remembered token becomes valid, and expires. SET ROLE keeps what the DBA has set.

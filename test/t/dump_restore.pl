@@ -41,7 +41,19 @@ $node->safe_psql('postgres', q{
 	INSERT INTO paper SELECT 'paper of ' || o.slug, o.id FROM tenancy.organizations o WHERE o.slug IN ('acme', 'beta');
 	GRANT SELECT, INSERT, UPDATE, DELETE ON note, paper TO regress_tenancy_app;
 	SELECT tenancy.revoke_permission('viewer', 'read', 'note');
+
+	-- What providers, superadmins and the users themselves have made, and the log of it.
+	SELECT tenancy.sync_org('https://clerk.test', 'org_synced', 'Synced', NULL, now()), tenancy.sync_member('https://clerk.test', 'org_synced', 'hal', 'admin', now());
+	SELECT tenancy.rename_org('shut', 'Shut Down');
+	SELECT tenancy.require_fresh_authentication('export', 'report', '5 minutes');
+	INSERT INTO tenancy.default_orgs SELECT minting.user_id('bob'), id FROM tenancy.organizations WHERE slug = 'acme';
+	INSERT INTO tenancy.impersonations (superadmin_id, user_id, reason, read_only, expires_at) VALUES (minting.user_id('root'), minting.user_id('bob'), 'ticket 1', true, now() + interval '1 hour');
 });
+# A table that is empty would be compared to nothing.
+for my $table (qw(audit_events synced_events default_orgs impersonations fresh_authentications))
+{
+	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM tenancy.$table"), '>', 0, "before: $table has rows");
+}
 # One that the restored database must be able to verify: the keys are in the dump.
 my %token = map { $_ => mint($node, qq({"sub": "$_", "email": "$_\@dump.test", "email_verified": true})) } qw(alice bob carl dora eve fay gus root unknown);
 $token{in_beta} = mint($node, '{"sub": "carl", "o": {"id": "org_beta"}}');
@@ -149,6 +161,14 @@ $node->safe_psql('second_generation', "SELECT tenancy.grant_permission('member',
 is($node->safe_psql('second_generation', "SELECT resource_type, action FROM tenancy.permission_matrix WHERE role = 'member' AND granted AND (resource_type, action) IN (('member', 'read'), ('report', 'create')) ORDER BY 1"),
 	"member|read\nreport|create", 'what was revoked can be granted again');
 is($node->safe_psql('second_generation', 'SELECT count(*) FROM tenancy.revoked_permissions'), '0', 'and is not a shipped grant that is revoked any more');
+
+# The log goes on where it was, and is as closed as before; an event that was applied is known.
+my $logged = $node->safe_psql('second_generation', 'SELECT count(*) FROM tenancy.audit_events');
+is($node->safe_psql('second_generation', "SELECT tenancy.sync_org('https://clerk.test', 'org_synced', 'Old Name', NULL, now() - interval '1 day') IS NOT NULL; SELECT name FROM tenancy.organizations o JOIN tenancy.org_external_ids x ON x.org_id = o.id WHERE x.external_id = 'org_synced'"),
+	"t\nSynced", 'an older event is passed over');
+like(($node->psql('second_generation', 'DELETE FROM tenancy.audit_events'))[2], qr/append-only/, 'the audit log is append-only');
+$node->safe_psql('second_generation', "SELECT tenancy.rename_org('shut', 'Shut')");
+is($node->safe_psql('second_generation', 'SELECT count(*) FROM tenancy.audit_events'), $logged + 1, 'a change adds its row');
 
 # A change is heard: the triggers are there.
 is(app('second_generation', "\\set VERBOSITY sqlstate

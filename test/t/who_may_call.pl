@@ -104,6 +104,7 @@ my @samples = (
 	[ 'require_org' => "SELECT tenancy.require_org('update', 'note')" ],
 	[ 'my_permissions' => 'SELECT * FROM tenancy.my_permissions()' ],
 	[ 'explain_can_i' => "SELECT * FROM tenancy.explain_can_i('update', 'note')" ],
+	[ 'why_not' => "SELECT passed FROM tenancy.why_not('note', '1') LIMIT 1" ],
 	[ 'can_user' => "SELECT tenancy.can_user(:'target', 'update', 'note')" ],
 	[ 'who_can' => "SELECT * FROM tenancy.who_can('update', 'note')" ],
 	[ 'permission_matrix of an org\'s role' => "SELECT * FROM tenancy.permission_matrix WHERE org_id = :'acme'" ],
