@@ -7,8 +7,12 @@
  * the policy, by an index say.  The rows that the policy then takes out show
  * up as "Rows Removed by Filter", which answers whether another org has a row
  * with that value.  For whoever a policy applies to, the scans of tables with
- * row security count only the rows that they return.  That goes for
- * auto_explain too, whose messages a client can ask to be sent.
+ * row security count only the rows that they return, our own tables below our
+ * views among them.  That goes for auto_explain too, whose messages a client
+ * can ask to be sent.
+ *
+ * Whether a policy was evaluated does not matter: where no row passes the
+ * conditions before it, none is.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,10 +22,11 @@
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 
 #include "explain.h"
-#include "statement.h"
 
 static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
 
@@ -64,6 +69,27 @@ hide_counts(PlanState *state, void *arg)
 	return planstate_tree_walker(state, hide_counts, arg);
 }
 
+/*
+ * Does row security keep rows of any of these tables from the current user?
+ * Whoever reads them through a view may be asked for as well: at worst, counts
+ * are hidden that need not be.
+ */
+static bool
+is_restricted(List *range_table)
+{
+	ListCell   *lc;
+
+	foreach(lc, range_table)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind == RTE_RELATION &&
+			check_enable_rls(rte->relid, InvalidOid, true) == RLS_ENABLED)
+			return true;
+	}
+	return false;
+}
+
 static void
 finish_query(QueryDesc *query)
 {
@@ -73,7 +99,7 @@ finish_query(QueryDesc *query)
 		standard_ExecutorFinish(query);
 
 	if (query->instrument_options != 0 && query->planstate != NULL &&
-		tn_statement_has_identity(query->estate->es_query_cxt))
+		is_restricted(query->plannedstmt->rtable))
 		(void) hide_counts(query->planstate, NULL);
 }
 

@@ -228,6 +228,7 @@ tenancy_current_user_id(PG_FUNCTION_ARGS)
 {
 	const TnSession *session = tn_session_trusted();
 
+	tn_statement_check_identity(fcinfo->flinfo, session);
 	if (session->status <= TN_STATUS_DISABLED)
 		PG_RETURN_NULL();
 	return uuid_datum(&session->user_id);
@@ -475,6 +476,7 @@ TENANCY_FUNCTION(tenancy_is_administrator);
 Datum
 tenancy_is_administrator(PG_FUNCTION_ARGS)
 {
+	tn_statement_check_identity(fcinfo->flinfo, tn_session());
 	PG_RETURN_BOOL(tn_session_is_administrator());
 }
 
@@ -482,7 +484,10 @@ TENANCY_FUNCTION(tenancy_is_superadmin);
 Datum
 tenancy_is_superadmin(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(tn_session_trusted()->is_superadmin);
+	const TnSession *session = tn_session_trusted();
+
+	tn_statement_check_identity(fcinfo->flinfo, session);
+	PG_RETURN_BOOL(session->is_superadmin);
 }
 
 /* ---- permissions ---- */
@@ -491,7 +496,10 @@ TENANCY_FUNCTION(tenancy_can_i);
 Datum
 tenancy_can_i(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(tn_policy_allows(tn_session_trusted(),
+	const TnSession *session = tn_session_trusted();
+
+	tn_statement_check_identity(fcinfo->flinfo, session);
+	PG_RETURN_BOOL(tn_policy_allows(session,
 									text_to_cstring(PG_GETARG_TEXT_PP(0)),
 									text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }

@@ -9,6 +9,9 @@
  * those of the extension's owner, whose SECURITY DEFINER functions bring us
  * here.
  *
+ * Nor may they use the caller's token, or that the caller is the DBA: for as
+ * long as the statement runs, nobody is signed in and nobody is the DBA.
+ *
  * The owner sees all rows, FORCE ROW LEVEL SECURITY or not, so the statement
  * says which org it means.  What runs on its behalf can neither change the
  * role nor leave anything behind that would run later, as somebody else: a
@@ -28,6 +31,9 @@
 #include "utils/syscache.h"
 
 #include "ownership.h"
+#include "settings.h"
+
+static bool running_as_owner = false;
 
 static void
 find_table(Oid relid, Oid *owner, char **schema)
@@ -46,35 +52,30 @@ find_table(Oid relid, Oid *owner, char **schema)
 		elog(ERROR, "cache lookup failed for the schema of relation %u", relid);
 }
 
-/*
- * Runs a statement, whose $1 is arg, with the rights of the table's owner and
- * pg_catalog, the table's schema and pg_temp as search_path.  Returns the
- * number of rows; *answer, unless answer is NULL, is the first column of the
- * first row as text, or NULL.
- *
- * After an error the transaction's abort brings the caller's rights and
- * settings back.
- */
-uint64
-tn_run_as_owner(Oid relid, const char *sql, Oid argtype, Datum arg, char **answer)
+static void
+set_for_statement(const char *name, const char *value)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			owner;
-	char	   *schema;
-	Oid			caller;
-	int			security;
-	int			settings;
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Does code of a table's owner run just now, on behalf of somebody who may do
+ * more?
+ */
+bool
+tn_running_as_owner(void)
+{
+	return running_as_owner;
+}
+
+/*
+ * Runs a statement by SPI; *answer as in tn_run_as_owner().
+ */
+static uint64
+execute(const char *sql, Oid argtype, Datum arg, MemoryContext context, char **answer)
+{
 	int			result;
 	uint64		rows;
-
-	find_table(relid, &owner, &schema);
-	GetUserIdAndSecContext(&caller, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	settings = NewGUCNestLevel();
-	(void) set_config_option("search_path",
-							 psprintf("pg_catalog, %s, pg_temp", quote_identifier(schema)),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -90,6 +91,47 @@ tn_run_as_owner(Oid relid, const char *sql, Oid argtype, Datum arg, char **answe
 		*answer = value == NULL ? NULL : MemoryContextStrdup(context, value);
 	}
 	SPI_finish();
+	return rows;
+}
+
+/*
+ * Runs a statement, whose $1 is arg, with the rights of the table's owner and
+ * pg_catalog, the table's schema and pg_temp as search_path.  Returns the
+ * number of rows; *answer, unless answer is NULL, is the first column of the
+ * first row as text, or NULL, in the caller's memory context.
+ *
+ * After an error the transaction's abort brings the caller's rights and
+ * settings back.
+ */
+uint64
+tn_run_as_owner(Oid relid, const char *sql, Oid argtype, Datum arg, char **answer)
+{
+	bool		nested = running_as_owner;
+	Oid			owner;
+	char	   *schema;
+	Oid			caller;
+	int			security;
+	int			settings;
+	uint64		rows = 0;
+
+	find_table(relid, &owner, &schema);
+	GetUserIdAndSecContext(&caller, &security);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	settings = NewGUCNestLevel();
+	set_for_statement("search_path", psprintf("pg_catalog, %s, pg_temp", quote_identifier(schema)));
+	set_for_statement(TN_TOKEN_SETTING, "");
+
+	running_as_owner = true;
+	PG_TRY();
+	{
+		rows = execute(sql, argtype, arg, CurrentMemoryContext, answer);
+	}
+	PG_FINALLY();
+	{
+		running_as_owner = nested;
+	}
+	PG_END_TRY();
 
 	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(caller, security);

@@ -9,5 +9,6 @@
 #define TN_OWNERSHIP_H
 
 extern uint64 tn_run_as_owner(Oid relid, const char *sql, Oid argtype, Datum arg, char **answer);
+extern bool tn_running_as_owner(void);
 
 #endif							/* TN_OWNERSHIP_H */

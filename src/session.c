@@ -40,6 +40,7 @@
 #include "catalog.h"
 #include "directory.h"
 #include "errcodes.h"
+#include "ownership.h"
 #include "session.h"
 #include "settings.h"
 
@@ -337,10 +338,11 @@ is_revoked(const TnUser *user, const TnVerifiedToken *token)
 
 /*
  * Makes the session that of the user whom the token's user acts as, if
- * tenancy.impersonation names one.  Anybody may set that: a row of somebody
- * else's, or none, is as no setting.  One that is the user's own but holds no
- * longer ends in an error, and not in the user's own identity, which would do
- * more than was asked for.
+ * tenancy.impersonation names one.  Anybody may set that: of who is neither a
+ * superadmin nor was one, it means nothing.  A superadmin's that names none of
+ * theirs, or one that holds no longer, ends in an error, and not in their own
+ * identity, which would do more than was asked for: the impersonation may have
+ * been rolled back, or not have reached this standby yet.
  *
  * Returns false if it is over.  *user is who the session is for.
  */
@@ -351,10 +353,16 @@ impersonate(TnRead *read, TnSession *session, TnUser *user)
 	pg_uuid_t	id;
 	bool		holds;
 
-	if (tn_impersonation_serial == 0 || !tn_parse_uuid(tn_impersonation, &id) ||
+	if (tn_impersonation_serial == 0)
+		return true;
+	if (!tn_parse_uuid(tn_impersonation, &id) ||
 		!tn_impersonation_find(read, &id, &impersonation) ||
 		memcmp(&impersonation.superadmin_id, &user->id, sizeof(pg_uuid_t)) != 0)
-		return true;
+	{
+		session->impersonation_over = session->is_superadmin;
+		session->is_superadmin = false;
+		return !session->impersonation_over;
+	}
 
 	holds = session->is_superadmin && !impersonation.ended &&
 		impersonation.expires_at > GetCurrentStatementStartTimestamp();
@@ -611,7 +619,8 @@ tn_session_of_user_for_change(void)
  * May the caller administer the installation: a superadmin by token, or
  * without a token the DBA, which is a superuser or the extension's owner.  The
  * outer user counts: inside our SECURITY DEFINER functions the current one is
- * the extension's owner.  Raises an error for a bad token.
+ * the extension's owner.  But code of a table's owner that runs meanwhile is
+ * not the DBA's.  Raises an error for a bad token.
  */
 bool
 tn_session_is_administrator(void)
@@ -620,7 +629,8 @@ tn_session_is_administrator(void)
 
 	if (tn_session_token_value != NULL)
 		return tn_session_trusted()->is_superadmin;
-	return superuser_arg(role) || has_privs_of_role(role, tn_catalog_owner());
+	return !tn_running_as_owner() &&
+		(superuser_arg(role) || has_privs_of_role(role, tn_catalog_owner()));
 }
 
 /*

@@ -26,7 +26,6 @@
 #include "settings.h"
 #include "token.h"
 
-#define TOKEN_SETTING "tenancy.session_token"
 #define ORG_SETTING "tenancy.org"
 #define IMPERSONATION_SETTING "tenancy.impersonation"
 #define CROSS_ORG_SETTING "tenancy.cross_org"
@@ -101,10 +100,10 @@ check_session_token(char **newval, void **extra, GucSource source)
 	if (source != PGC_S_SESSION)
 	{
 		GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
-		GUC_check_errmsg("\"%s\" can be set only within a session", TOKEN_SETTING);
+		GUC_check_errmsg("\"%s\" can be set only within a session", TN_TOKEN_SETTING);
 		GUC_check_errdetail("A stored token would be readable by others, and one given when connecting would outlive its client behind a connection pooler.");
 		GUC_check_errhint("Use SET %s, SET LOCAL %s or tenancy.begin_session(token) once connected.",
-						  TOKEN_SETTING, TOKEN_SETTING);
+						  TN_TOKEN_SETTING, TN_TOKEN_SETTING);
 		return false;
 	}
 
@@ -197,7 +196,7 @@ end_transaction_scope(XactEvent event, void *arg)
 		return;
 
 	if (tn_session_token_value != NULL)
-		SetConfigOption(TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
+		SetConfigOption(TN_TOKEN_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 	if (tn_org_serial != 0)
 		SetConfigOption(ORG_SETTING, "", PGC_USERSET, PGC_S_SESSION);
 	if (tn_impersonation_serial != 0)
@@ -266,7 +265,7 @@ tn_settings_init(void)
 							 "Use \"transaction\" behind a connection pooler.",
 							 &tn_token_scope, TN_SCOPE_SESSION, token_scopes,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
-	define_scoped_setting(TOKEN_SETTING,
+	define_scoped_setting(TN_TOKEN_SETTING,
 						  "The signed-in user's JSON Web Token (JWT).",
 						  &tn_session_token, GUC_NO_SHOW_ALL,
 						  check_session_token, assign_session_token, show_session_token);
@@ -307,7 +306,7 @@ tn_settings_init(void)
 void
 tn_settings_set_token(const char *token)
 {
-	(void) set_config_option(TOKEN_SETTING, token, PGC_USERSET, PGC_S_SESSION,
+	(void) set_config_option(TN_TOKEN_SETTING, token, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 }
 
@@ -317,7 +316,7 @@ tn_settings_set_token(const char *token)
 bool
 tn_settings_token_outlives_transaction(void)
 {
-	struct config_generic *token = tn_find_setting(TOKEN_SETTING);
+	struct config_generic *token = tn_find_setting(TN_TOKEN_SETTING);
 
 	return tn_token_scope == TN_SCOPE_SESSION && token != NULL &&
 		(token->stack == NULL || token->stack->state == GUC_SET);

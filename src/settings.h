@@ -28,6 +28,8 @@ typedef enum TnTokenScope
 } TnTokenScope;
 
 /* What tenancy.session_token becomes when it was given too long a value. */
+#define TN_TOKEN_SETTING "tenancy.session_token"
+
 #define TN_OVERSIZE_TOKEN "(longer than a token may be)"
 
 extern char *tn_session_token;

@@ -115,12 +115,3 @@ tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
 				 errhint("Set the token or the org in a statement of its own.")));
 	settled->version = session->version;
 }
-
-/*
- * Has a policy been evaluated for the query that has this executor's memory?
- */
-bool
-tn_statement_has_identity(MemoryContext query_context)
-{
-	return find(query_context) != NULL;
-}

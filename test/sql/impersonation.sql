@@ -135,7 +135,7 @@ SELECT imp.code('SELECT tenancy.open_impersonation(NULL, NULL, NULL)'), imp.code
 \echo == the setting is nothing by itself
 SET tenancy.session_token = :'root';
 SELECT tenancy.act_as(:'alice_id', 'ticket 4') AS ticket_4 \gset
-\echo -- of another superadmin, of a user, of the user who is acted as, of nobody
+\echo -- another superadmin is held up by it, and not let through as themself; for a user, who is acted as or not, and for nobody it is nothing
 SET tenancy.session_token = :'chief';
 SELECT who, actor, how, ro, super FROM imp.look();
 SELECT tenancy.stop_acting();
@@ -148,10 +148,19 @@ SELECT status, how, ro FROM imp.look();
 \echo -- it holds still for whom it is
 SET tenancy.session_token = :'root';
 SELECT who, actor, how, ro, super FROM imp.look();
+\echo -- one that a superadmin does not have is over, and not the superadmin: its transaction may have been rolled back
 SET tenancy.impersonation = 'no uuid';
-SELECT who, how, super FROM imp.look();
+SELECT who, how, super, status FROM imp.look();
+SELECT minting.refusal('SELECT tenancy.require(''read'', ''imp_note'')');
 SET tenancy.impersonation = '00000000-0000-0000-0000-000000000000';
-SELECT who, how, super FROM imp.look();
+SELECT who, how, super, status FROM imp.look();
+SELECT tenancy.stop_acting();
+SELECT who, how, super, status FROM imp.look();
+BEGIN;
+SELECT tenancy.act_as(:'alice_id', 'rolled back') AS rolled_back \gset
+ROLLBACK;
+SET tenancy.impersonation = :'rolled_back';
+SELECT who, how, super, status FROM imp.look();
 SET tenancy.impersonation = :'ticket_4';
 SELECT who, how, super FROM imp.look();
 \echo -- not beyond it: DISCARD ALL, begin_session
