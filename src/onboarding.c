@@ -7,7 +7,10 @@
  * once.  Unique indexes decide who comes first, with ON CONFLICT DO NOTHING:
  * whoever comes second waits for the first to commit and finds its work, or
  * does it if the first rolled back.  No lock is taken that a reader would
- * notice.
+ * notice.  A user's row is locked before any org's, as everywhere.  Whoever
+ * writes has it locked, so that nobody disables the user from then on; whom
+ * somebody has disabled before that is found out by looking at the session
+ * again: in hold_me() or, for provision_user(), by its caller.
  *
  * Callers are SECURITY DEFINER functions with a fixed search_path: SPI runs as
  * the extension's owner.
@@ -40,6 +43,8 @@ typedef enum Statement
 {
 	INSERT_USER,
 	LOCK_USER,
+	HOLD_ME,
+	HOLD_CURRENT_USER,
 	UPDATE_PROFILE,
 	INSERT_SUPERADMIN,
 	LOCK_INVITING_ORGS,
@@ -77,6 +82,12 @@ static struct
 	[LOCK_USER] = {
 		"SELECT FROM tenancy.users WHERE id = $1 FOR UPDATE",
 		1, {UUIDOID}},
+	[HOLD_ME] = {
+		"SELECT tenancy.hold_me()",
+		0, {InvalidOid}},
+	[HOLD_CURRENT_USER] = {
+		"SELECT tenancy.hold_user(tenancy.current_user_id())",
+		0, {InvalidOid}},
 	[UPDATE_PROFILE] = {
 		"UPDATE tenancy.users SET email = coalesce($2, email), "
 		"email_verified = CASE WHEN $2 IS NULL THEN email_verified ELSE $3 END, name = coalesce($4, name) "
@@ -465,6 +476,7 @@ copy_token(const TnVerifiedToken *token)
 	copy->subject = pstrdup(token->subject);
 	copy->email = token->email == NULL ? NULL : pstrdup(token->email);
 	copy->name = token->name == NULL ? NULL : pstrdup(token->name);
+	copy->actor = token->actor == NULL ? NULL : pstrdup(token->actor);
 	copy->issuer = copy->org = copy->payload = NULL;
 	return copy;
 }
@@ -512,7 +524,8 @@ ensure_user(const TnVerifiedToken *token, const char *action, TnUser *user)
 		created = insert_user(token, user);
 	if (!created)
 		update_profile(token, user);
-	if (token->email_verified && !user->superadmin && is_superadmin_email(token->email))
+	/* What somebody else does in the user's name makes nobody a superadmin. */
+	if (token->email_verified && token->actor == NULL && !user->superadmin && is_superadmin_email(token->email))
 		promoted = make_superadmin(&user->id);
 	if (created || promoted)
 	{
@@ -626,14 +639,19 @@ creator_of_org(const char *admin_email, pg_uuid_t *user_id)
 	const TnSession *session;
 
 	if (admin_email != NULL)
+	{
+		(void) run(HOLD_CURRENT_USER, NULL, NULL);
 		(void) run(ASSERT_ADMINISTRATOR, NULL, NULL);
+	}
 	else if (tn_session()->status == TN_STATUS_ANONYMOUS && tn_session_is_administrator())
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the org needs an admin"),
 				 errdetail("Without a session token there is no user who could be it."),
 				 errhint("Name the first admin's email address: tenancy.create_org(name, slug, admin_email).")));
-	session = admin_email == NULL ? tn_session_of_user_for_change() : tn_session();
+	else
+		(void) run(HOLD_ME, NULL, NULL);
+	session = tn_session();
 	if (!session->has_user)
 		return NULL;
 	*user_id = session->user_id;

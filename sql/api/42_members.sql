@@ -2,6 +2,27 @@
 --
 -- Every function that changes an org's members, roles or invitations begins with authorize_change(), which locks the org's
 -- row: such changes follow each other, and each is judged by what the one before has left.
+--
+-- Locks are taken in one order everywhere, so that nobody deadlocks: a user's row (hold_user(), lock_user_and_orgs()), then
+-- orgs in the order of their ids (lock_org()), then invitations.
+
+-- FOR KEY SHARE is what foreign keys take: what refers to the user, and would take it late, finds it held. Of all that is done
+-- to users, disabling alone conflicts.
+CREATE OR REPLACE FUNCTION tenancy.hold_user(user_id uuid)
+RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT FROM tenancy.users u WHERE u.id = hold_user.user_id FOR KEY SHARE
+$$;
+COMMENT ON FUNCTION tenancy.hold_user(uuid) IS 'Internal: keeps a user from being disabled until the transaction ends. To be called before lock_org().';
+
+-- Asked again once held: it may have waited for who disables the user.
+CREATE OR REPLACE FUNCTION tenancy.hold_me()
+RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM tenancy.hold_user(tenancy.require_user_for_change());
+	RETURN tenancy.require_user_for_change();
+END
+$$;
+COMMENT ON FUNCTION tenancy.hold_me() IS 'Internal: require_user_for_change(), with the user kept from being disabled.';
 
 -- Runs with its owner's rights, so it filters by itself. A branch for each way to be shown, so that one org's rows are found
 -- by index: who may read members, who sees only themself, and the DBA, who has no org (a superadmin sees the one entered, as
@@ -32,7 +53,7 @@ CREATE OR REPLACE FUNCTION tenancy.lock_org(org_id uuid)
 RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE tenancy.organizations o SET status = o.status WHERE o.id = lock_org.org_id
 $$;
-COMMENT ON FUNCTION tenancy.lock_org(uuid) IS 'Internal: makes changes of an org''s members and roles follow each other. Lock several orgs in the order of their ids.';
+COMMENT ON FUNCTION tenancy.lock_org(uuid) IS 'Internal: makes changes of an org''s members and roles follow each other. Hold the user first; lock several orgs in the order of their ids.';
 
 -- Asked again under the lock: of two admins who remove each other at once, the second is none any more.
 CREATE OR REPLACE FUNCTION tenancy.authorize_change(action text, resource_type text, purpose text)
@@ -40,6 +61,7 @@ RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS 
 DECLARE
 	in_org uuid := tenancy.authorize(authorize_change.action, authorize_change.resource_type, authorize_change.purpose);
 BEGIN
+	PERFORM tenancy.hold_user(tenancy.current_user_id());
 	PERFORM tenancy.lock_org(in_org);
 	IF tenancy.authorize(authorize_change.action, authorize_change.resource_type, authorize_change.purpose) IS DISTINCT FROM in_org THEN
 		RAISE EXCEPTION 'the session has come into another org meanwhile'
@@ -76,6 +98,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.assert_admin_remains(uuid) IS 'Internal: raises an error if the org has no active admin. To be called after lock_org() and the change.';
+
+-- A disabled admin is none whom the org could lose.
+CREATE OR REPLACE FUNCTION tenancy.is_active_admin(user_id uuid, org_id uuid)
+RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM tenancy.membership_roles mr
+		JOIN tenancy.roles r ON r.id = mr.role_id AND r.org_id IS NULL AND r.name = 'admin'
+		JOIN tenancy.users u ON u.id = mr.user_id AND u.status = 'active'
+		WHERE mr.user_id = is_active_admin.user_id AND mr.org_id = is_active_admin.org_id)
+$$;
+COMMENT ON FUNCTION tenancy.is_active_admin(uuid, uuid) IS 'Internal: whether a user who is not disabled is an admin of an org.';
 
 CREATE OR REPLACE FUNCTION tenancy.member_role_names(user_id uuid, org_id uuid)
 RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -139,6 +171,7 @@ RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	held uuid[] := ARRAY(SELECT mr.role_id FROM tenancy.membership_roles mr
 		WHERE mr.user_id = replace_member_roles.user_id AND mr.org_id = replace_member_roles.org_id);
+	was_admin boolean := tenancy.is_active_admin(replace_member_roles.user_id, replace_member_roles.org_id);
 	changed uuid;
 BEGIN
 	FOR changed IN
@@ -152,7 +185,7 @@ BEGIN
 	WHERE mr.user_id = replace_member_roles.user_id AND mr.org_id = replace_member_roles.org_id AND mr.role_id <> ALL (wanted);
 	INSERT INTO tenancy.membership_roles (user_id, org_id, role_id)
 	SELECT replace_member_roles.user_id, replace_member_roles.org_id, w FROM unnest(wanted) w WHERE w <> ALL (held);
-	IF tenancy.built_in_role('admin') = ANY (held) AND tenancy.built_in_role('admin') <> ALL (wanted) THEN
+	IF was_admin THEN
 		PERFORM tenancy.assert_admin_remains(replace_member_roles.org_id);
 	END IF;
 END
@@ -192,19 +225,20 @@ CREATE OR REPLACE FUNCTION tenancy.delete_membership(user_id uuid, org_id uuid, 
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	before text[] := tenancy.member_role_names(delete_membership.user_id, delete_membership.org_id);
+	was_admin boolean := tenancy.is_active_admin(delete_membership.user_id, delete_membership.org_id);
 BEGIN
 	DELETE FROM tenancy.memberships m WHERE m.user_id = delete_membership.user_id AND m.org_id = delete_membership.org_id;
 	IF NOT FOUND THEN
 		PERFORM tenancy.raise_no_such_member();
 	END IF;
-	IF 'admin' = ANY (before) THEN
+	IF was_admin THEN
 		PERFORM tenancy.assert_admin_remains(delete_membership.org_id);
 	END IF;
 	PERFORM tenancy.record_change(delete_membership.action, delete_membership.org_id, delete_membership.user_id::text,
 		jsonb_build_object('roles', before));
 END
 $$;
-COMMENT ON FUNCTION tenancy.delete_membership(uuid, uuid, text) IS 'Internal: ends a membership, unless it is the last admin''s.';
+COMMENT ON FUNCTION tenancy.delete_membership(uuid, uuid, text) IS 'Internal: ends a membership, unless it is the last active admin''s.';
 
 CREATE OR REPLACE FUNCTION tenancy.remove_member(user_id uuid)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -222,7 +256,7 @@ COMMENT ON FUNCTION tenancy.remove_member(uuid) IS 'Takes somebody out of the cu
 CREATE OR REPLACE FUNCTION tenancy.leave_org()
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	me uuid := tenancy.require_user_for_change();
+	me uuid := tenancy.hold_me();
 	in_org uuid := tenancy.require_current_org();
 BEGIN
 	PERFORM tenancy.lock_org(in_org);

@@ -1,7 +1,7 @@
 -- How a second person gets into an org.
 --
--- Who accepts locks the org's row first (FOR SHARE, so that several may at once) and the invitation's second; who invites
--- or revokes locks the org by authorize_change(). Hence of accepting and revoking or inviting again, one comes first and
+-- Who accepts holds the own user, locks the org's row (FOR SHARE, so that several may at once) and then the invitation's; who
+-- invites or revokes locks the org by authorize_change(). Hence of accepting and revoking or inviting again, one comes first and
 -- the other sees what it did; and nobody deadlocks.
 
 CREATE OR REPLACE FUNCTION tenancy.hash_secret(secret text)
@@ -51,11 +51,12 @@ DECLARE
 	written record;
 BEGIN
 	PERFORM tenancy.assert_may_give(with_role);
-	IF EXISTS (SELECT FROM tenancy.memberships m JOIN tenancy.users u ON u.id = m.user_id
-			WHERE m.org_id = in_org AND u.email_verified AND lower(u.email) = lower(invite.email COLLATE "C")) THEN
+	-- The address alone does not say that it is the same account: any_email invites another one that has it.
+	IF NOT invite.any_email AND EXISTS (SELECT FROM tenancy.memberships m JOIN tenancy.users u ON u.id = m.user_id
+			WHERE m.org_id = in_org AND u.status = 'active' AND u.email_verified AND lower(u.email) = lower(invite.email COLLATE "C")) THEN
 		RAISE EXCEPTION 'this person is a member already'
 			USING ERRCODE = 'unique_violation', DETAIL = 'A member of the org has this verified email address.',
-				HINT = 'Change the member''s roles with tenancy.set_member_roles().';
+				HINT = 'Change the member''s roles with tenancy.set_member_roles(), or pass any_email => true to invite another account with that address.';
 	END IF;
 	SELECT * INTO written FROM tenancy.write_invitation(in_org, invite.email, with_role, invite.valid_for, invite.any_email);
 	invitation_id := written.invitation_id;
@@ -101,7 +102,7 @@ DECLARE
 	named record;
 	i tenancy.invitations;
 BEGIN
-	PERFORM tenancy.require_user_for_change();
+	PERFORM tenancy.hold_me();
 	PERFORM tenancy.assert_not_null(accept_invitation.invite_token, 'invite_token', 'Pass the secret that invite() returned, or an id of tenancy.my_invitations().');
 	SELECT * INTO named FROM tenancy.find_invitation(accept_invitation.invite_token);
 	PERFORM FROM tenancy.organizations o WHERE o.id = named.org_id AND o.status = 'active' FOR SHARE;
@@ -109,6 +110,10 @@ BEGIN
 		PERFORM tenancy.raise_unusable_invitation();
 	END IF;
 	SELECT * INTO i FROM tenancy.invitations v WHERE v.id = named.invitation_id FOR UPDATE;
+	-- Who is in by it already has clicked twice, lost the answer, or came by way of provision_user().
+	IF i.accepted_by = me AND EXISTS (SELECT FROM tenancy.memberships m WHERE m.user_id = me AND m.org_id = i.org_id) THEN
+		RETURN i.org_id;
+	END IF;
 	-- The clock is looked at once the lock is held: waiting for it may have taken longer than the invitation was valid.
 	IF NOT FOUND OR i.accepted_at IS NOT NULL OR i.revoked_at IS NOT NULL OR i.expires_at <= clock_timestamp()
 		OR NOT (i.any_email OR coalesce(lower(i.email) = lower(tenancy.verified_email() COLLATE "C"), false)) THEN

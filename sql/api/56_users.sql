@@ -69,32 +69,26 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.remove_superadmin(uuid) IS 'Makes a superadmin an ordinary user.';
 
--- Under the locks no membership begins and no role is given or taken. Orgs first, as every function that changes members does
--- it; what the user has joined meanwhile is locked late.
+-- Under the locks no membership begins and no role is given or taken: FOR UPDATE waits for who holds the user, in order to
+-- join an org, and keeps others from it.
 CREATE OR REPLACE FUNCTION tenancy.lock_user_and_orgs(user_id uuid)
 RETURNS tenancy.users LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	locked uuid[] := '{}';
 	found_org uuid;
 	found_user tenancy.users;
 BEGIN
-	FOR i IN 1..2 LOOP
-		FOR found_org IN SELECT m.org_id FROM tenancy.memberships m
-				WHERE m.user_id = lock_user_and_orgs.user_id AND m.org_id <> ALL (locked) ORDER BY m.org_id LOOP
-			PERFORM tenancy.lock_org(found_org);
-			locked := locked || found_org;
-		END LOOP;
-		IF i = 1 THEN
-			found_user := tenancy.lock_user(lock_user_and_orgs.user_id);
-			PERFORM FROM tenancy.users u WHERE u.id = found_user.id FOR UPDATE;
-		END IF;
+	PERFORM FROM tenancy.users u WHERE u.id = lock_user_and_orgs.user_id FOR UPDATE;
+	found_user := tenancy.lock_user(lock_user_and_orgs.user_id);
+	FOR found_org IN SELECT m.org_id FROM tenancy.memberships m WHERE m.user_id = found_user.id ORDER BY m.org_id LOOP
+		PERFORM tenancy.lock_org(found_org);
 	END LOOP;
 	RETURN found_user;
 END
 $$;
 COMMENT ON FUNCTION tenancy.lock_user_and_orgs(uuid) IS 'Internal: a user, locked together with all orgs the user belongs to.';
 
+-- In an org without other members nobody is locked out: else anybody could make orgs until they cannot be disabled.
 CREATE OR REPLACE FUNCTION tenancy.orgs_left_without_admin(user_id uuid)
 RETURNS SETOF text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT o.slug
@@ -104,15 +98,16 @@ RETURNS SETOF text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS 
 	WHERE mr.user_id = orgs_left_without_admin.user_id
 		AND NOT EXISTS (SELECT FROM tenancy.membership_roles a JOIN tenancy.users u ON u.id = a.user_id AND u.status = 'active'
 			WHERE a.org_id = mr.org_id AND a.role_id = mr.role_id)
+		AND EXISTS (SELECT FROM tenancy.memberships m WHERE m.org_id = mr.org_id AND m.user_id <> mr.user_id)
 	ORDER BY o.slug
 $$;
-COMMENT ON FUNCTION tenancy.orgs_left_without_admin(uuid) IS 'Internal: the active team orgs whose admin the user is, and in which nobody who is not disabled is admin.';
+COMMENT ON FUNCTION tenancy.orgs_left_without_admin(uuid) IS 'Internal: the active team orgs with other members whose admin the user is, and in which nobody who is not disabled is admin.';
 
 CREATE OR REPLACE FUNCTION tenancy.disable_user(user_id uuid, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	found_user tenancy.users;
-	orphans text;
+	orphans text[];
 BEGIN
 	PERFORM tenancy.assert_administrator('disable a user');
 	found_user := tenancy.lock_user_and_orgs(disable_user.user_id);
@@ -120,10 +115,11 @@ BEGIN
 		RETURN;
 	END IF;
 	UPDATE tenancy.users u SET status = 'disabled' WHERE u.id = found_user.id;
-	SELECT string_agg(o, ', ') INTO orphans FROM tenancy.orgs_left_without_admin(found_user.id) o;
-	IF orphans IS NOT NULL THEN
+	orphans := ARRAY(SELECT * FROM tenancy.orgs_left_without_admin(found_user.id));
+	IF orphans <> '{}' THEN
 		RAISE EXCEPTION 'user "%" is the last admin of an org', found_user.id
-			USING ERRCODE = 'TN006', DETAIL = format('Nobody else is an active admin of: %s.', orphans),
+			USING ERRCODE = 'TN006', DETAIL = format('Nobody else is an active admin of: %s%s.', array_to_string(orphans[:5], ', '),
+					CASE WHEN cardinality(orphans) > 5 THEN format(' and %s more', cardinality(orphans) - 5) END),
 				HINT = 'Make somebody else admin of each, or suspend it first with tenancy.suspend_org(org, reason).';
 	END IF;
 	PERFORM tenancy.record_change('disable_user', NULL, found_user.id::text,

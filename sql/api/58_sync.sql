@@ -193,16 +193,6 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.insert_synced_user(text, uuid, text, text) IS 'Internal: the user whom a provider tells of, made if need be.';
 
--- A disabled admin is none whom the org could lose.
-CREATE OR REPLACE FUNCTION tenancy.is_active_admin(user_id uuid, org_id uuid)
-RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT EXISTS (SELECT FROM tenancy.membership_roles mr
-		JOIN tenancy.roles r ON r.id = mr.role_id AND r.org_id IS NULL AND r.name = 'admin'
-		JOIN tenancy.users u ON u.id = mr.user_id AND u.status = 'active'
-		WHERE mr.user_id = is_active_admin.user_id AND mr.org_id = is_active_admin.org_id)
-$$;
-COMMENT ON FUNCTION tenancy.is_active_admin(uuid, uuid) IS 'Internal: whether a user who is not disabled is an admin of an org.';
-
 -- The caller has locked the org. No role: the membership ends.
 CREATE OR REPLACE FUNCTION tenancy.set_synced_member(user_id uuid, org_id uuid, role text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -263,6 +253,7 @@ BEGIN
 		in_org := tenancy.insert_synced_org('sync_member', from_issuer, sync_member.external_org_id, placeholder, tenancy.slugify(placeholder));
 	END IF;
 	member := coalesce(member, tenancy.insert_synced_user('sync_member', from_issuer, sync_member.subject, 'active'));
+	PERFORM tenancy.hold_user(member);
 	PERFORM tenancy.lock_org(in_org);
 	PERFORM tenancy.set_synced_member(member, in_org, sync_member.role);
 END

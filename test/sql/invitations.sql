@@ -116,6 +116,24 @@ SELECT status, org_slug, roles FROM tenancy.session();
 SELECT created, org_slug FROM tenancy.provision_user();
 SELECT invitations.orgs('cleo');
 SELECT count(*) FROM tenancy.my_invitations();
+-- Once more: the org again, and nothing changes. That it was accepted by provision_user() is no matter either.
+SELECT invitations.audited();
+SELECT invitations.accept('cleo') AS by_secret, (SELECT o.slug FROM tenancy.my_orgs() o WHERE o.org_id = tenancy.accept_invitation(s.invitation_id::text)) AS by_id FROM invitations.secrets s WHERE s.name = 'cleo';
+SELECT invitations.orgs('cleo');
+SELECT invitations.audited();
+SELECT invitations.sign_in('ada');
+SELECT invitations.invite('dee', 'dee@inv.test', 'viewer'), invitations.invite('dee-any', 'dee+any@inv.test', 'member', any_email => true) \g /dev/null
+SELECT invitations.sign_in('dee');
+SELECT org_slug, roles, created FROM tenancy.provision_user();
+SELECT invitations.accept('dee'), invitations.accept('dee'), invitations.accept('dee-any'), invitations.accept('dee-any');
+SELECT invitations.orgs('dee');
+SELECT invitations.audited();
+-- Nobody else's, and not who has left since.
+SELECT subject, invitations.try(subject, format('SELECT tenancy.accept_invitation(%L)', invitations.secret(name))), name FROM (VALUES (1, 'cleo', 'dee'), (2, 'mel', 'dee-any'), (3, 'nobody', 'dee-any')) x (n, subject, name) ORDER BY n;
+SELECT invitations.sign_in('dee');
+SELECT tenancy.leave_org();
+SELECT invitations.try('dee', format('SELECT tenancy.accept_invitation(%L)', invitations.secret(name))) FROM unnest('{dee,dee-any}'::text[]) name;
+SELECT count(*) FROM invitations.audited() \g /dev/null
 -- Who is here already: another org, another role, and by the id.
 SELECT invitations.sign_in('two', org => 'beta');
 SELECT invitations.invite('cleo-beta', 'cleo@inv.test'), invitations.invite('mel', 'mel@inv.test', 'admin') \g /dev/null
@@ -206,6 +224,16 @@ SELECT string_agg(a, E'\n' ORDER BY a) FROM invitations.audited() a;
 SELECT invitations.sign_in('own');
 SELECT created FROM tenancy.provision_user();
 SELECT invitations.audited();
+
+\echo == the same person, or the same address, at another account
+SELECT invitations.sign_in('ada');
+SELECT left(minting.refusal(format('SELECT tenancy.invite(%L)', email)), 5), email FROM unnest('{old@inv.test,mel@inv.test}'::text[]) email;
+SELECT invitations.invite('mel-two', 'mel@inv.test', 'viewer', any_email => true) \g /dev/null
+SELECT invitations.sign_in('mel-two', '{"email": "mel@inv.test"}');
+SELECT invitations.accept('mel-two');
+SELECT invitations.orgs('mel'), invitations.orgs('mel-two');
+SELECT invitations.try('mel', format('SELECT tenancy.accept_invitation(%L)', invitations.secret('mel-two')));
+SELECT count(*) FROM invitations.audited() \g /dev/null
 
 \echo == a superadmin who has entered an org
 SELECT invitations.sign_in('root', org => 'acme');

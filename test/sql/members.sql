@@ -162,9 +162,14 @@ SELECT minting.refusal(format('SELECT tenancy.remove_member(%L)', members.id('ad
 UPDATE tenancy.users SET status = 'disabled' WHERE id = members.id('ada');
 SELECT tenancy.set_member_roles(members.id('vic'), '{member}');
 SELECT tenancy.remove_member(members.id('old'));
-SELECT minting.refusal(format('SELECT tenancy.set_member_roles(%L, ''{viewer}'')', members.id('ada')));
-SELECT tenancy.set_member_roles(members.id('vic'), '{admin}');
+-- Nor is an admin lost who is disabled.
+BEGIN;
+SELECT tenancy.remove_member(members.id('ada'));
+SELECT members.of('acme');
+ROLLBACK;
 SELECT tenancy.set_member_roles(members.id('ada'), '{viewer}');
+SELECT tenancy.set_member_roles(members.id('vic'), '{admin}');
+SELECT minting.refusal(format('SELECT tenancy.remove_member(%L)', members.id('vic')));
 SELECT members.of('acme');
 SELECT members.audited();
 

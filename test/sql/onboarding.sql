@@ -256,6 +256,15 @@ SELECT FROM onboarding.sign_in('root-four', '{"email": "oot@onboarding.test", "e
 SELECT created FROM tenancy.provision_user();
 SELECT FROM onboarding.sign_in('root-five', '{"email": "root@onboarding.test, x", "email_verified": true, "name": "Onboarding Root Five"}');
 SELECT created FROM tenancy.provision_user();
+-- Somebody else acts with it: it makes nobody a superadmin, neither a new user nor one of old.
+SELECT * FROM onboarding.sign_in('root-six', '{"email": "root@onboarding.test", "email_verified": true, "name": "Onboarding Root Six", "act": {"sub": "onboarding-support"}}');
+SELECT created FROM tenancy.provision_user();
+SELECT created FROM tenancy.provision_user();
+SELECT is_superadmin, impersonation FROM tenancy.session();
+SELECT super FROM onboarding.account('root-six');
+SELECT FROM onboarding.sign_in('root-six', '{"email": "root@onboarding.test", "email_verified": true, "name": "Onboarding Root Six"}');
+SELECT created FROM tenancy.provision_user();
+SELECT is_superadmin FROM tenancy.session();
 -- A user of old whose address is verified now.
 SELECT FROM onboarding.sign_in('late', '{"name": "Onboarding Late"}');
 SELECT created FROM tenancy.provision_user();

@@ -49,7 +49,9 @@ SELECT minting.call('by link', format('SELECT status, next_step FROM tenancy.beg
 SELECT minting.call('by link', format('SELECT tenancy.accept_invitation(%L) IS NOT NULL', :'secret'));
 SELECT minting.call('by link', 'SELECT status, next_step, org_slug, roles FROM tenancy.session()');
 SELECT slug, kind, roles FROM tenancy.my_orgs();
-\echo == it has been used
+\echo == following it once more does no harm, and lets nobody else in
+SELECT tenancy.accept_invitation(:'secret') = tenancy.current_org() AS again;
+SELECT status FROM tenancy.begin_session(:'dora');
 SELECT minting.refusal(format('SELECT tenancy.accept_invitation(%L)', :'secret')) LIKE 'TN007:%' AS refused;
 COMMIT;
 SELECT * FROM minting.told('by link');

@@ -120,6 +120,17 @@ SELECT tenancy.disable_user(superadmin.id('both'));
 SELECT substr(name, 12) AS name, status FROM tenancy.users WHERE name LIKE 'superadmin-%' ORDER BY name;
 SELECT tenancy.enable_user(id) FROM tenancy.users WHERE name LIKE 'superadmin-%' ORDER BY name;
 SELECT superadmin.audit();
+-- Nor do orgs that the user has made and nobody else is in, however many. Of others not every one is named.
+SELECT minting.enrol('superadmin-maker', format('superadmin-many-%s', n), 'admin') FROM generate_series(1, 7) n \g /dev/null
+INSERT INTO superadmin.users SELECT 'maker', minting.user_id('superadmin-maker');
+SELECT tenancy.disable_user(superadmin.id('maker'));
+SELECT tenancy.enable_user(superadmin.id('maker'));
+SELECT minting.enrol('superadmin-viewer', format('superadmin-many-%s', n), 'viewer') FROM generate_series(1, 5) n \g /dev/null
+SELECT replace(minting.refusal('SELECT tenancy.disable_user(superadmin.id(''maker''))'), superadmin.id('maker')::text, '(id)');
+SELECT minting.enrol('superadmin-viewer', format('superadmin-many-%s', n), 'viewer') FROM generate_series(6, 7) n \g /dev/null
+SELECT replace(minting.refusal('SELECT tenancy.disable_user(superadmin.id(''maker''))'), superadmin.id('maker')::text, '(id)');
+DELETE FROM tenancy.organizations WHERE slug LIKE 'superadmin-many-%';
+SELECT count(*) FROM superadmin.audit();
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 

@@ -14,11 +14,11 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @people = qw(alice bob carol dan erin frank grace root);
+my @people = qw(alice bob carol dan erin erin_again frank grace root);
 my %issuer = (
 	name => 'https://issuer.test',
 	algorithm => 'ES256',
-	claims => sub { return {email => "$_[0]\@example.com", email_verified => JSON::PP::true} });
+	claims => sub { return {email => ($_[0] =~ s/_again$//r) . '@example.com', email_verified => JSON::PP::true} });
 # A guide to a provider trusts it by itself, and has tokens of its kind.
 my %issuer_of = (
 	'docs/clerk.md' => {
