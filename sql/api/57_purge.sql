@@ -13,9 +13,8 @@ CREATE OR REPLACE FUNCTION tenancy.purged_tables(OUT target regclass, OUT org_co
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH listed AS (
 		SELECT c.oid, p.org_column
-		FROM tenancy.protection_list() p
-		JOIN pg_namespace n ON n.nspname = p.schema_name
-		JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.table_name
+		FROM (SELECT DISTINCT l.polrelid FROM pg_policy l WHERE l.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') o)) c (oid)
+		CROSS JOIN LATERAL tenancy.protection_of(c.oid) p
 		WHERE p.org_column IS NOT NULL)
 	SELECT l.oid::regclass, l.org_column
 	FROM listed l
@@ -24,9 +23,10 @@ $$;
 COMMENT ON FUNCTION tenancy.purged_tables() IS 'Internal: the protected tables, without what is a partition of another.';
 
 -- What refers comes before what it refers to. Tables that refer to one another, over others perhaps, share a step: one
--- statement deletes from all of them, and foreign keys are checked at its end.
+-- statement deletes from all of them, and foreign keys are checked at its end. Recursion is estimated at so many rows that a few
+-- milliseconds of catalog reads would be compiled for a second: hence no JIT.
 CREATE OR REPLACE FUNCTION tenancy.purge_steps(OUT step bigint, OUT targets regclass[], OUT org_columns name[])
-RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	WITH RECURSIVE purged AS MATERIALIZED (
 		SELECT p.target, p.org_column FROM tenancy.purged_tables() p),
 	member AS MATERIALIZED (
@@ -102,6 +102,97 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.purge_step(regclass[], name[], uuid) IS 'Internal: deletes the rows of an org from the tables of a step; the numbers of rows.';
 
+-- What a DELETE reaches: partitions and children, what refers to them with an action, and so on. AFTER triggers of all of it run
+-- with the rights of whoever runs the DELETE, hence of the owner of the table that the walk begins at.
+CREATE OR REPLACE FUNCTION tenancy.purge_reach(OUT root regclass, OUT reached regclass, OUT is_update boolean)
+RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	WITH RECURSIVE walk (root, relid, is_update) AS (
+		SELECT t.oid, t.oid, false
+		FROM (SELECT p.target::oid FROM tenancy.purged_tables() p UNION SELECT 'tenancy.organizations'::regclass::oid) t (oid)
+		UNION
+		SELECT w.root, n.relid, n.is_update
+		FROM walk w
+		CROSS JOIN LATERAL (
+			SELECT i.inhrelid, w.is_update FROM pg_inherits i WHERE i.inhparent = w.relid
+			UNION ALL
+			SELECT k.conrelid, w.is_update OR a.action <> 'c'
+			FROM pg_constraint k
+			CROSS JOIN LATERAL (SELECT CASE WHEN w.is_update THEN k.confupdtype ELSE k.confdeltype END) a (action)
+			WHERE k.contype = 'f' AND k.confrelid = w.relid AND a.action IN ('c', 'n', 'd')) n (relid, is_update))
+	SELECT w.root, w.relid, w.is_update FROM walk w
+$$;
+COMMENT ON FUNCTION tenancy.purge_reach() IS 'Internal: for each table that a purge deletes from, the tables that are deleted from or updated with it.';
+
+-- Against whoever gives one of them a trigger, a partition or a reference after assert_purge_is_own() has looked. Reading and
+-- writing go on. Names are compared as in protection_lock().
+CREATE OR REPLACE FUNCTION tenancy.lock_purge_reach()
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	locked regclass[] := '{}';
+	more regclass[];
+	t regclass;
+	name text;
+BEGIN
+	LOOP
+		more := ARRAY(SELECT DISTINCT r.reached FROM tenancy.purge_reach() r JOIN pg_class c ON c.oid = r.reached
+			WHERE c.relkind IN ('r', 'p') AND r.reached <> ALL (locked) ORDER BY r.reached);
+		EXIT WHEN more = '{}';
+		FOREACH t IN ARRAY more LOOP
+			LOOP
+				name := t::text;
+				PERFORM tenancy.ask_as_owner(t, format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', name), '');
+				EXIT WHEN t::text = name;
+			END LOOP;
+		END LOOP;
+		locked := locked || more;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION tenancy.lock_purge_reach() IS 'Internal: locks what a purge reaches against changes of its definition.';
+
+-- No matter when a trigger fires: a BEFORE trigger runs as its table's owner, or as that of the table it is a partition of. An owner who
+-- may do all that the other may gains nothing.
+CREATE OR REPLACE FUNCTION tenancy.assert_purge_is_own(org_slug text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	delete_events constant int := 8;
+	update_events constant int := 4 | 8 | 16;	-- a row that moves to another partition is deleted and inserted
+	f record;
+BEGIN
+	SELECT r.root, pg_get_userbyid(o.relowner) AS root_owner, r.reached, pg_get_userbyid(c.relowner) AS owner, t.tgname
+	INTO f
+	FROM tenancy.purge_reach() r
+	JOIN pg_class o ON o.oid = r.root
+	JOIN pg_class c ON c.oid = r.reached
+	JOIN pg_trigger t ON t.tgrelid = r.reached
+	WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+		AND t.tgtype & CASE WHEN r.is_update THEN update_events ELSE delete_events END <> 0
+		AND NOT pg_has_role(c.relowner, o.relowner, 'USAGE')
+	ORDER BY r.root::text, r.reached::text, t.tgname LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'cannot purge org "%"', assert_purge_is_own.org_slug
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = format('Deleting from table %s, which belongs to %I, reaches table %s, which belongs to %I and has trigger %I: it would run with the rights of %2$I. Nothing has been changed.',
+					f.root, f.root_owner, f.reached, f.owner, f.tgname),
+				HINT = 'Give both tables one owner, or drop or disable the trigger. For a protected table a foreign key without ON DELETE will do: its rows are purged anyway.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION tenancy.assert_purge_is_own(text) IS 'Internal: raises an error if a purge would run a trigger with the rights of another owner than that of the trigger''s table.';
+
+-- What has been committed by others since a snapshot of before could be neither deleted nor checked.
+CREATE OR REPLACE FUNCTION tenancy.assert_read_committed(purpose text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'cannot % in a transaction of isolation level %', assert_read_committed.purpose, current_setting('transaction_isolation')
+			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'It must see what others commit meanwhile.',
+				HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION tenancy.assert_read_committed(text) IS 'Internal: raises an error in a transaction that keeps one snapshot.';
+
 -- The row lock waits for every transaction that has written rows of the org, and lets no new one.
 CREATE OR REPLACE FUNCTION tenancy.lock_org_for_purge(org text)
 RETURNS tenancy.organizations LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -133,7 +224,10 @@ DECLARE
 	detail_table text;
 BEGIN
 	PERFORM tenancy.assert_administrator('purge an org');
+	PERFORM tenancy.assert_read_committed('purge an org');
 	found_org := tenancy.lock_org_for_purge(purge_org.org);
+	PERFORM tenancy.lock_purge_reach();
+	PERFORM tenancy.assert_purge_is_own(found_org.slug);
 	total := (SELECT count(*) FROM tenancy.purged_tables());
 
 	FOR s IN SELECT p.targets, p.org_columns FROM tenancy.purge_steps() p ORDER BY p.step LOOP
@@ -146,7 +240,8 @@ BEGIN
 		END LOOP;
 	END LOOP;
 
-	DELETE FROM tenancy.organizations o WHERE o.id = found_org.id;
+	-- As a step too: what refers with SET DEFAULT, say, runs expressions of its owner's, who must defer nothing to the commit.
+	PERFORM tenancy.purge_step('{tenancy.organizations}', '{id}', found_org.id);
 	PERFORM tenancy.record_change('purge_org', found_org.id, found_org.slug,
 		jsonb_build_object('slug', found_org.slug, 'name', found_org.name, 'kind', found_org.kind, 'status', found_org.status, 'status_reason', found_org.status_reason),
 		jsonb_build_object('rows_deleted', counts));

@@ -56,7 +56,9 @@ COMMENT ON FUNCTION tenancy.protection_policies(name, text) IS
 
 -- Read from the policies alone: the column through the dependency, which follows a rename, and
 -- the type through the expression. The commonest answer wins, so one altered policy is repaired
--- instead of being taken for the table's protection.
+-- instead of being taken for the table's protection. Anybody can write such policies on a table of
+-- their own: a column that is no uuid is no org's, whatever casts make of it, and a temporary
+-- table is its session's alone.
 CREATE OR REPLACE FUNCTION tenancy.protection_of(p_target regclass, OUT org_column name, OUT resource_type text)
 LANGUAGE sql
 STABLE
@@ -72,13 +74,14 @@ AS $$
 			  JOIN pg_attribute AS att ON att.attrelid = dep.refobjid AND att.attnum = dep.refobjsubid
 			 WHERE pol.polrelid = p_target
 			   AND pol.polname IN (SELECT policy FROM tenancy.protection_policies('', ''))
-			   AND dep.refobjsubid > 0),
+			   AND att.atttypid = 'uuid'::regtype),
 		   (SELECT mode() WITHIN GROUP (ORDER BY substring(expr.def FROM
 					   'tenancy\.(?:current_org_if|require_org)\(''[a-z]+''::text, ''([a-z][a-z0-9_]*)''::text\)'))
 			  FROM pg_policy AS pol
 			 CROSS JOIN LATERAL (SELECT pg_get_expr(coalesce(pol.polqual, pol.polwithcheck), pol.polrelid)) AS expr (def)
 			 WHERE pol.polrelid = p_target
 			   AND pol.polname IN (SELECT policy FROM tenancy.protection_policies('', '')))
+	 WHERE EXISTS (SELECT FROM pg_class AS c WHERE c.oid = p_target AND c.relpersistence <> 't')
 $$;
 COMMENT ON FUNCTION tenancy.protection_of(regclass) IS
 	'Internal: the org column and resource type a table is protected with; NULLs when it is not.';
@@ -546,6 +549,64 @@ $$;
 COMMENT ON FUNCTION tenancy.protection_lock(regclass) IS
 	'Internal: locks a table and its partitions against everyone.';
 
+-- Whatever looks at rows runs code of the table's owner: CHECK constraints, and at planning already
+-- what is constant in them, in indexes and in partitions' constraints. It must not run as a caller who may be a
+-- superuser. Nobody gains by this function: the caller could SET ROLE to that owner.
+CREATE OR REPLACE FUNCTION tenancy.protection_run_as_owner(p_target regclass, p_statement text)
+RETURNS text
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_constraints text := tenancy.purge_constraints_statement(ARRAY[p_target]);
+BEGIN
+	PERFORM tenancy.assert_administrator('protect a table');
+	IF NOT (SELECT pg_has_role(tenancy.database_role(), c.relowner, 'USAGE') FROM pg_class AS c WHERE c.oid = p_target) THEN
+		PERFORM tenancy.protection_refuse(p_target, '42501',
+			'Only the owner of a table can protect it.',
+			'Connect as the owner, or as a member of the role that owns it.');
+	END IF;
+
+	-- What is deferred would run at commit, as somebody else.
+	IF v_constraints IS NOT NULL THEN
+		PERFORM tenancy.ask_as_owner(p_target, v_constraints, '');
+	END IF;
+	RETURN tenancy.ask_as_owner(p_target, p_statement, '');
+END
+$$;
+COMMENT ON FUNCTION tenancy.protection_run_as_owner(regclass, text) IS
+	'Internal: runs a statement of protect() as the table''s owner, whom the caller may act as; the first value that it returns.';
+
+-- Partitions of other owners would bring their code along.
+CREATE OR REPLACE FUNCTION tenancy.protection_run(p_target regclass, p_statement text, OUT answer text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT
+				 FROM tenancy.protection_members(p_target) AS member
+				 JOIN pg_class AS c ON c.oid = member
+				 JOIN pg_roles AS r ON r.oid = c.relowner
+				WHERE r.rolname <> current_user) THEN
+		IF (SELECT count(DISTINCT c.relowner) > 1
+			  FROM tenancy.protection_members(p_target) AS member
+			  JOIN pg_class AS c ON c.oid = member) THEN
+			PERFORM tenancy.protection_refuse(p_target, '55000',
+				'Its partitions belong to several roles, whose constraints would run with each other''s rights.',
+				'Give the table and its partitions one owner first: ALTER TABLE ... OWNER TO ....');
+		END IF;
+		answer := tenancy.protection_run_as_owner(p_target, p_statement);
+	ELSIF p_statement ~ '^SELECT ' THEN
+		EXECUTE p_statement INTO answer;
+	ELSE
+		EXECUTE p_statement;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION tenancy.protection_run(regclass, text) IS
+	'Internal: runs what looks at a table''s rows, as its owner if the caller is another; the first value of a SELECT.';
+
 -- Giving rows their org is a change of the schema, like adding the column with a default, which
 -- fires no trigger either: an updated_at is not moved, an append-only guard is not tripped.
 CREATE OR REPLACE FUNCTION tenancy.protection_fill_nulls(p_target regclass, p_column name, p_org uuid)
@@ -566,10 +627,13 @@ BEGIN
 	  JOIN pg_trigger AS t ON t.tgrelid = member
 	 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D';
 
-	FOREACH v_statement IN ARRAY
-		coalesce(v_off, '{}')
-		|| format('UPDATE %s SET %I = %L WHERE %I IS NULL', p_target, p_column, p_org, p_column)
-		|| coalesce(v_on, '{}')
+	FOREACH v_statement IN ARRAY coalesce(v_off, '{}')
+	LOOP
+		EXECUTE v_statement;
+	END LOOP;
+	PERFORM tenancy.protection_run(p_target,
+		format('UPDATE %s SET %I = %L WHERE %I IS NULL', p_target, p_column, p_org, p_column));
+	FOREACH v_statement IN ARRAY coalesce(v_on, '{}')
 	LOOP
 		EXECUTE v_statement;
 	END LOOP;
@@ -596,9 +660,9 @@ BEGIN
 		RETURN;
 	END IF;
 
-	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s)', p_target,
-				   CASE WHEN v_notnull IS NULL THEN 'true' ELSE format('%I IS NULL', p_column) END)
-	   INTO v_orphans;
+	v_orphans := tenancy.protection_run(p_target,
+		format('SELECT EXISTS (SELECT FROM %s WHERE %s)', p_target,
+			   CASE WHEN v_notnull IS NULL THEN 'true' ELSE format('%I IS NULL', p_column) END));
 	IF v_orphans AND p_org IS NULL THEN
 		PERFORM tenancy.protection_refuse(p_target, '55000',
 			'It has rows that belong to no org.',
@@ -606,15 +670,47 @@ BEGIN
 	END IF;
 
 	IF v_notnull IS NULL THEN
-		EXECUTE format('ALTER TABLE %s ADD COLUMN %I uuid NOT NULL', p_target, p_column)
-				|| CASE WHEN v_orphans THEN format(' DEFAULT %L', p_org) ELSE '' END;
+		PERFORM tenancy.protection_run(p_target,
+			format('ALTER TABLE %s ADD COLUMN %I uuid NOT NULL', p_target, p_column)
+			|| CASE WHEN v_orphans THEN format(' DEFAULT %L', p_org) ELSE '' END);
+		RETURN;
 	ELSIF v_orphans THEN
 		PERFORM tenancy.protection_fill_nulls(p_target, p_column, p_org);
 	END IF;
+	PERFORM tenancy.protection_run(p_target, format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', p_target, p_column));
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_fill_org(regclass, name, uuid) IS
 	'Internal: adds the org column if it is missing and gives every row an org, or refuses.';
+
+-- The foreign key in two steps, since it is the caller who may refer to tenancy.organizations, and
+-- the owner whose code the look at the rows may run. A partitioned table takes over what its
+-- partitions have.
+CREATE OR REPLACE FUNCTION tenancy.protection_check_orgs(p_target regclass, p_column name)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_member regclass;
+	v_key name;
+BEGIN
+	FOR v_member IN
+		SELECT member
+		  FROM tenancy.protection_members(p_target) AS member
+		  JOIN pg_class AS c ON c.oid = member
+		 WHERE c.relkind = 'r'
+		   AND EXISTS (SELECT FROM tenancy.protection_column_statements(member, p_column) AS s WHERE s ~ ' ADD FOREIGN KEY ')
+	LOOP
+		EXECUTE format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES tenancy.organizations (id) NOT VALID', v_member, p_column);
+		SELECT con.conname INTO v_key FROM pg_constraint AS con
+		 WHERE con.conrelid = v_member AND con.contype = 'f' ORDER BY con.oid DESC LIMIT 1;
+		PERFORM tenancy.protection_run(v_member, format('ALTER TABLE %s VALIDATE CONSTRAINT %I', v_member, v_key));
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION tenancy.protection_check_orgs(regclass, name) IS
+	'Internal: gives a table, or its partitions, the foreign key that they lack.';
 
 -- Under FORCE the owner would see, and validate, only the rows of the org in force. The lock
 -- keeps everyone else out until protection_row_statements() has forced it again.
@@ -637,6 +733,7 @@ BEGIN
 	END LOOP;
 
 	PERFORM tenancy.protection_fill_org(p_target, p_column, p_org);
+	PERFORM tenancy.protection_check_orgs(p_target, p_column);
 
 	FOREACH v_statement IN ARRAY ARRAY(SELECT tenancy.protection_statements(p_target, p_column, p_type))
 	LOOP
@@ -806,7 +903,8 @@ COMMENT ON FUNCTION tenancy.unprotect(regclass) IS
 	'Ends the protection of a table and its partitions; keeps the org column, its data, default, foreign key and index, and the resource type.';
 
 -- A definer only because it calls internal functions: it reads nothing that the catalogs do not
--- show everyone.
+-- show everyone. Policies altered beyond recognition are shown, as incomplete; those that name a
+-- resource type but no org column that could be one are somebody's own.
 CREATE OR REPLACE FUNCTION tenancy.protection_list()
 RETURNS TABLE (schema_name name, table_name name, org_column name, resource_type text, is_partition boolean, complete boolean)
 LANGUAGE sql
@@ -828,6 +926,8 @@ AS $$
 	 WHERE c.oid IN (SELECT pol.polrelid
 					   FROM pg_policy AS pol
 					  WHERE pol.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o))
+	   AND c.relpersistence <> 't'
+	   AND (p.org_column IS NOT NULL OR p.resource_type IS NULL)
 $$;
 COMMENT ON FUNCTION tenancy.protection_list() IS
 	'Internal: the rows of the view protected_tables.';

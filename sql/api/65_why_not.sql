@@ -24,14 +24,16 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.why_not_key(regclass, name) IS 'Internal: the column that tells the rows of a table apart within an org.';
 
--- Of an org that the caller may know of, and of the current one if it is among them. Who may know of none reads nothing: not even
--- the statistics tell whether there is a row.
+-- Of an org that the caller may know of, and of the current one if it is among them. Who administers none reads nothing. For who
+-- administers some org the key is looked up, and what is found in others passed over: the answer does not tell of it, but the table's
+-- statistics and the time it takes may. The owner's code runs on the way, so what comes back is compared once more.
 CREATE OR REPLACE FUNCTION tenancy.why_not_org(target regclass, org_column name, key text)
 RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
 	statement text;
 	administered uuid[];
+	found uuid;
 BEGIN
 	SELECT * INTO k FROM tenancy.why_not_key(why_not_org.target, why_not_org.org_column);
 	statement := format('SELECT %1$I FROM %2$s WHERE %3$I %4$s CAST($1 AS %5$s)', why_not_org.org_column, why_not_org.target, k.key_column, k.equals, k.key_type);
@@ -43,8 +45,9 @@ BEGIN
 		END IF;
 		statement := statement || format(' AND %I = ANY (%L::uuid[])', why_not_org.org_column, administered);
 	END IF;
-	RETURN tenancy.ask_as_owner(why_not_org.target,
+	found := tenancy.ask_as_owner(why_not_org.target,
 		statement || format(' ORDER BY %I IS DISTINCT FROM %L::uuid LIMIT 1', why_not_org.org_column, tenancy.current_org()), why_not_org.key);
+	RETURN CASE WHEN administered IS NULL OR found = ANY (administered) THEN found END;
 END
 $$;
 COMMENT ON FUNCTION tenancy.why_not_org(regclass, name, text) IS 'Internal: the org of a row, if the caller may know of it.';

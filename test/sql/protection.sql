@@ -416,6 +416,73 @@ SET LOCAL ROLE regress_tenancy_bystander;
 SELECT refusal($$SELECT tenancy.protection_check_removal('shop.owned')$$);
 ROLLBACK;
 
+\echo == what the owner of a table has written into it runs as that owner, whoever protects it
+CREATE FUNCTION told(what text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE WARNING '%: %', what, current_user; RETURN true; END $$;
+CREATE TABLE trap (id int, org_id uuid CONSTRAINT trap_org REFERENCES tenancy.organizations DEFERRABLE INITIALLY DEFERRED, CHECK (told('check ' || id)), CHECK (told('constant check')));
+SET client_min_messages = error;
+CREATE INDEX ON trap ((told('constant index')));
+CREATE TABLE trap_parts (id int, org_id uuid) PARTITION BY LIST (id);
+CREATE TABLE trap_part PARTITION OF trap_parts (CHECK (told('check of a partition')), CHECK (told('check of partition ' || id))) DEFAULT;
+CREATE TABLE trap_new (id int, CHECK (told('check, no column')));
+INSERT INTO trap VALUES (1), (2);
+INSERT INTO trap_parts VALUES (1), (2);
+INSERT INTO trap_new VALUES (1);
+ALTER TABLE trap OWNER TO regress_tenancy_table_owner;
+ALTER TABLE trap_parts OWNER TO regress_tenancy_table_owner;
+ALTER TABLE trap_new OWNER TO regress_tenancy_table_owner;
+GRANT USAGE ON SCHEMA shop TO regress_tenancy_table_owner;
+SET client_min_messages = warning;
+-- Two owners' constraints would run as each other.
+SELECT refusal($$SELECT tenancy.protect('trap_parts', 'trap', existing_rows_org => 'regress-acme')$$);
+ALTER TABLE trap_part OWNER TO regress_tenancy_table_owner;
+SELECT tenancy.protect('trap', existing_rows_org => 'regress-acme');
+SELECT tenancy.protect('trap_parts', 'trap', existing_rows_org => 'regress-acme');
+SELECT tenancy.protect('trap_new', 'trap', existing_rows_org => 'regress-acme');
+SELECT table_name, complete FROM listed WHERE resource_type = 'trap';
+SELECT t, s FROM unnest(ARRAY['trap', 'trap_part', 'trap_new']::regclass[]) AS t, shape(t) AS s WHERE s ~ '^(key|column org_id)';
+SET client_min_messages = error;
+SELECT (SELECT count(*) FROM trap WHERE org_id IS NOT NULL), (SELECT count(*) FROM trap_parts WHERE org_id IS NOT NULL), (SELECT count(*) FROM trap_new WHERE org_id IS NOT NULL);
+SET client_min_messages = warning;
+-- The switch is for whoever could SET ROLE to the owner.
+GRANT USAGE ON SCHEMA tenancy TO regress_tenancy_bystander;
+GRANT EXECUTE ON FUNCTION tenancy.protection_run_as_owner(regclass, text) TO regress_tenancy_bystander;
+SET ROLE regress_tenancy_bystander;
+SELECT refusal($$SELECT tenancy.protection_run_as_owner('shop.trap', 'SELECT current_user')$$);
+RESET ROLE;
+INSERT INTO tenancy.users (id, name) VALUES ('eeeeeeee-0000-4000-8000-000000000001', 'trap-root');
+INSERT INTO tenancy.identities SELECT id, 'trap-root', 'eeeeeeee-0000-4000-8000-000000000001' FROM tenancy.issuers WHERE issuer = 'https://clerk.test';
+INSERT INTO tenancy.superadmins VALUES ('eeeeeeee-0000-4000-8000-000000000001');
+SELECT set_config('tenancy.session_token', minting.token('clerk', '{"sub": "trap-root"}'), false) IS NOT NULL;
+SET ROLE regress_tenancy_bystander;
+SELECT refusal($$SELECT tenancy.protection_run_as_owner('shop.trap', 'SELECT current_user')$$);
+RESET ROLE;
+GRANT regress_tenancy_table_owner TO regress_tenancy_bystander;
+SET ROLE regress_tenancy_bystander;
+SELECT tenancy.protection_run_as_owner('shop.trap', 'SELECT current_user');
+RESET ROLE;
+RESET tenancy.session_token;
+REVOKE regress_tenancy_table_owner FROM regress_tenancy_bystander;
+REVOKE ALL ON FUNCTION tenancy.protection_run_as_owner(regclass, text) FROM regress_tenancy_bystander;
+REVOKE ALL ON SCHEMA tenancy FROM regress_tenancy_bystander;
+DELETE FROM tenancy.users WHERE name = 'trap-root';
+
+\echo == a policy of that name is no protection by itself
+CREATE TYPE label AS ENUM ('aaaaaaaa-0000-4000-8000-000000000001');
+CREATE FUNCTION label_org(label) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT 'aaaaaaaa-0000-4000-8000-000000000001'::uuid $$;
+CREATE CAST (label AS uuid) WITH FUNCTION label_org AS IMPLICIT;
+CREATE TABLE forged (id int PRIMARY KEY, org_id label);
+CREATE TEMPORARY TABLE forged_2 (id int PRIMARY KEY, org_id uuid);
+CREATE POLICY tenancy_read ON forged USING (org_id = tenancy.current_org_if('read', 'trap'));
+CREATE POLICY tenancy_read ON forged_2 USING (org_id = tenancy.current_org_if('read', 'trap'));
+SELECT count(*) FROM tenancy.protected_tables WHERE table_name LIKE 'forged%';
+SELECT t, tenancy.protection_of(t), refusal(format('SELECT tenancy.why_not(%L, ''1'')', t)), refusal(format('SELECT tenancy.protect(%L)', t)) FROM unnest('{shop.forged,pg_temp.forged_2}'::text[]) t;
+SELECT tenancy.unprotect('forged_2');
+DROP TABLE forged_2;
+-- One whose policies have all been altered shows up.
+ALTER POLICY tenancy_read ON forged USING (true);
+SELECT table_name, org_column, resource_type, complete FROM listed WHERE table_name = 'forged';
+DROP TABLE forged;
+
 \echo == an application without a token: no rows, no writes, by any name of the table, not even to its owner
 CREATE TABLE ledger (id int, part int) PARTITION BY LIST (part);
 CREATE TABLE ledger_1 PARTITION OF ledger FOR VALUES IN (1);

@@ -114,6 +114,7 @@ SELECT minting.refusal('SELECT tenancy.purge_org(''purge-acme'')');
 DROP TABLE purge.loose;
 
 \echo == tables that refer to one another, of two owners
+GRANT USAGE ON SCHEMA "Purge ""odd"", it's" TO regress_tenancy_purger_2;
 ALTER TABLE "Purge ""odd"", it's".cycle_1 OWNER TO regress_tenancy_purger_2;
 SELECT minting.refusal('SELECT tenancy.purge_org(''purge-acme'')');
 ALTER TABLE "Purge ""odd"", it's".cycle_1 OWNER TO regress_tenancy_purger;
@@ -141,6 +142,82 @@ CREATE TRIGGER defer BEFORE DELETE ON "Purge ""odd"", it's".a_customer FOR EACH 
 SELECT minting.refusal('SELECT tenancy.purge_org(''purge-acme'')');
 DROP TRIGGER defer ON "Purge ""odd"", it's".a_customer;
 DROP TABLE purge.late;
+\echo == what a table reaches and somebody else owns: its triggers would run with the rights of whoever owns the table
+CREATE SCHEMA purge_2 AUTHORIZATION regress_tenancy_purger_2;
+CREATE TABLE purge.inv (id int PRIMARY KEY, code int UNIQUE);
+SELECT tenancy.protect('purge.inv', 'purge_data');
+INSERT INTO purge.inv SELECT n, n, purge.org('acme') FROM generate_series(1, 2) n;
+CREATE TABLE purge.shelf (id int) PARTITION BY LIST (id);
+SELECT tenancy.protect('purge.shelf', 'purge_data');
+GRANT REFERENCES ON purge.inv TO regress_tenancy_purger_2;
+GRANT USAGE ON SCHEMA tenancy TO regress_tenancy_purger_2;
+GRANT REFERENCES ON tenancy.organizations TO regress_tenancy_purger_2;
+SET ROLE regress_tenancy_purger_2;
+CREATE FUNCTION purge_2.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% % on % as %', TG_WHEN, TG_OP, TG_TABLE_NAME, current_user; RETURN coalesce(NEW, OLD); END $$;
+RESET ROLE;
+-- Each variant: what somebody else makes, what they do before, and what the purge says. Then all of it is undone.
+CREATE FUNCTION purge.attempt(made text, arranged text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	IF arranged <> '' THEN
+		EXECUTE arranged;
+	END IF;
+	SET LOCAL ROLE regress_tenancy_purger_2;
+	EXECUTE made;
+	RESET ROLE;
+	PERFORM tenancy.purge_org('purge-acme');
+	RAISE EXCEPTION 'it has been purged';
+EXCEPTION WHEN OTHERS THEN
+	DECLARE
+		detail text;
+		hint text;
+	BEGIN
+		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+		RETURN concat_ws(E'\n  ', sqlstate || ': ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
+	END;
+END
+$$;
+SELECT n, what, replace(purge.attempt(made || CASE WHEN spied <> '' THEN format('; CREATE TRIGGER spy %s FOR EACH ROW EXECUTE FUNCTION purge_2.spy()', spied) ELSE '' END, arranged), :'dba', '(dba)') FROM (VALUES
+	(1, 'cascade', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE); INSERT INTO purge_2.line VALUES (1)', 'AFTER DELETE ON purge_2.line', ''),
+	(2, 'set null', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE SET NULL); INSERT INTO purge_2.line VALUES (1)', 'AFTER UPDATE ON purge_2.line', ''),
+	(3, 'set default', 'CREATE TABLE purge_2.line (inv int DEFAULT NULL REFERENCES purge.inv ON DELETE SET DEFAULT); INSERT INTO purge_2.line VALUES (1)', 'AFTER INSERT OR UPDATE ON purge_2.line', ''),
+	(4, 'cascade of a cascade', 'CREATE TABLE purge_2.line (id int PRIMARY KEY REFERENCES purge.inv ON DELETE CASCADE); CREATE TABLE purge_2.more (id int REFERENCES purge_2.line ON DELETE CASCADE); INSERT INTO purge_2.line VALUES (1); INSERT INTO purge_2.more VALUES (1)', 'AFTER DELETE ON purge_2.more', ''),
+	(5, 'update after set null', 'CREATE TABLE purge_2.line (inv int UNIQUE REFERENCES purge.inv ON DELETE SET NULL); CREATE TABLE purge_2.more (id int REFERENCES purge_2.line (inv) ON UPDATE CASCADE); INSERT INTO purge_2.line VALUES (1); INSERT INTO purge_2.more VALUES (1)', 'AFTER UPDATE ON purge_2.more', ''),
+	(6, 'partition of what refers', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE) PARTITION BY LIST (inv); CREATE TABLE purge_2.line_1 PARTITION OF purge_2.line DEFAULT; INSERT INTO purge_2.line VALUES (1)', 'AFTER DELETE ON purge_2.line_1', ''),
+	(7, 'partition', '', 'AFTER DELETE ON purge_2.shelf_1', 'CREATE TABLE purge_2.shelf_1 PARTITION OF purge.shelf DEFAULT; INSERT INTO purge_2.shelf_1 SELECT 1, purge.org(''acme''); ALTER TABLE purge_2.shelf_1 OWNER TO regress_tenancy_purger_2'),
+	(8, 'child', '', 'BEFORE DELETE ON purge_2.inv_1', 'CREATE TABLE purge_2.inv_1 () INHERITS (purge.inv); INSERT INTO purge_2.inv_1 SELECT 3, 3, purge.org(''acme''); ALTER TABLE purge_2.inv_1 OWNER TO regress_tenancy_purger_2'),
+	(9, 'cascade of the org', 'CREATE TABLE purge_2.line (org uuid REFERENCES tenancy.organizations ON DELETE CASCADE); INSERT INTO purge_2.line VALUES (' || quote_literal(purge.org('acme')) || ')', 'AFTER DELETE ON purge_2.line', ''),
+	(10, 'always', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE); CREATE TRIGGER spy_2 AFTER DELETE ON purge_2.line EXECUTE FUNCTION purge_2.spy(); ALTER TABLE purge_2.line ENABLE ALWAYS TRIGGER spy_2', '', ''),
+	-- What cannot run, or runs as nobody else.
+	(11, 'no action', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv)', 'AFTER DELETE ON purge_2.line', ''),
+	(12, 'on update alone', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv (code) ON UPDATE CASCADE)', 'AFTER UPDATE ON purge_2.line', ''),
+	(13, 'another event', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE)', 'AFTER INSERT OR UPDATE ON purge_2.line', ''),
+	(14, 'disabled', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE); CREATE TRIGGER spy_2 AFTER DELETE ON purge_2.line EXECUTE FUNCTION purge_2.spy(); ALTER TABLE purge_2.line DISABLE TRIGGER spy_2', '', ''),
+	(15, 'no trigger', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE)', '', ''),
+	(16, 'one owner', 'CREATE TABLE purge_2.line (inv int REFERENCES purge.inv ON DELETE CASCADE)', 'AFTER DELETE ON purge_2.line', 'ALTER TABLE purge.inv OWNER TO regress_tenancy_purger_2'),
+	(17, 'an owner who may be the other', 'SELECT', '', 'ALTER TABLE purge.inv OWNER TO regress_tenancy_purger_2; CREATE TABLE purge.own (inv int REFERENCES purge.inv ON DELETE CASCADE); CREATE TRIGGER spy AFTER DELETE ON purge.own FOR EACH ROW EXECUTE FUNCTION purge_2.spy(); INSERT INTO purge.own VALUES (1)')
+	) x (n, what, made, spied, arranged) ORDER BY n;
+-- What the org's own deletion runs as the owner of another table may leave nothing for the end of the transaction either.
+SELECT purge.attempt($$
+	CREATE TABLE purge_2.late (id int);
+	CREATE CONSTRAINT TRIGGER spy AFTER INSERT ON purge_2.late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION purge_2.spy();
+	CREATE FUNCTION purge_2.no_org() RETURNS uuid LANGUAGE sql AS 'INSERT INTO purge_2.late VALUES (1); SELECT NULL::uuid';
+	CREATE TABLE purge_2.line (org uuid DEFAULT purge_2.no_org() REFERENCES tenancy.organizations ON DELETE SET DEFAULT);
+	INSERT INTO purge_2.line SELECT $$ || quote_literal(purge.org('acme')) || $$$$);
+-- It looks at what has been committed meanwhile, and so at no snapshot of before.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT minting.refusal('SELECT tenancy.purge_org(''purge-acme'')');
+ROLLBACK;
+REVOKE ALL ON SCHEMA tenancy FROM regress_tenancy_purger_2;
+REVOKE ALL ON tenancy.organizations FROM regress_tenancy_purger_2;
+DROP SCHEMA purge_2 CASCADE;
+
+\echo == a temporary table counts nowhere
+CREATE TEMPORARY TABLE forged (org_id uuid, id int);
+CREATE POLICY tenancy_read ON forged USING (org_id = tenancy.current_org_if('read', 'purge_data'));
+SELECT count(*) FROM tenancy.protected_tables WHERE table_name = 'forged';
+SELECT minting.refusal('SELECT tenancy.protect(''forged'')');
+SELECT count(*) FROM tenancy.purged_tables() WHERE target = 'forged'::regclass;
+
 -- None of it has changed anything.
 SELECT * FROM purge.rows();
 SELECT slug, status FROM tenancy.organizations WHERE slug LIKE 'purge-%' ORDER BY slug;

@@ -115,6 +115,32 @@ SELECT tenancy.protect('why.spied', 'why_note');
 ALTER TABLE why.spied OWNER TO regress_tenancy_keeper;
 SELECT why.told('why.spied', 'x');
 
+\echo == nor does a table that somebody has forged tell of an org
+-- An org column whose type is cast to whatever org one administers, and shows another.
+CREATE FUNCTION why.forge(victim uuid, mine uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('CREATE TYPE why.label AS ENUM (%L)', victim);
+	EXECUTE format('CREATE FUNCTION why.label_org(why.label) RETURNS uuid LANGUAGE sql IMMUTABLE AS %L', format('SELECT %L::uuid', mine));
+END
+$$;
+SELECT why.forge(a.id, b.id) FROM tenancy.organizations a, tenancy.organizations b WHERE a.slug = 'why-acme' AND b.slug = 'why-beta';
+CREATE CAST (why.label AS uuid) WITH FUNCTION why.label_org AS IMPLICIT;
+CREATE TABLE why.forged (id int PRIMARY KEY, org_id why.label);
+INSERT INTO why.forged SELECT 1, enum_first(NULL::why.label);
+CREATE POLICY tenancy_read ON why.forged USING (org_id = tenancy.current_org_if('read', 'why_note'));
+ALTER TABLE why.forged OWNER TO regress_tenancy_keeper;
+GRANT SELECT ON why.forged TO regress_tenancy_app;
+-- Past the check of the column's type, too, what is found is compared with what one administers.
+SELECT why.sign_in('other');
+SELECT tenancy.why_not_org('why.forged', 'org_id', '1');
+RESET tenancy.session_token;
+SELECT tenancy.why_not_org('why.forged', 'org_id', '1') = id AS as_administrator FROM tenancy.organizations WHERE slug = 'why-acme';
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT why.sign_in('other');
+SELECT minting.refusal('SELECT * FROM tenancy.why_not(''why.forged'', ''1'')');
+
+
 \echo == bad arguments
 \c - regress_tenancy_app
 SET client_min_messages = warning;
