@@ -57,7 +57,8 @@ typedef enum Statement
 	RECORD_USER,
 	RECORD_PERSONAL_ORG,
 	RECORD_ORG,
-	SLUGIFY
+	SLUGIFY,
+	STRIP_BLANK
 } Statement;
 
 /*
@@ -133,7 +134,7 @@ static struct
 		"SELECT $1, $2, r.id FROM tenancy.roles r WHERE r.org_id IS NULL AND r.name = 'admin'",
 		2, {UUIDOID, UUIDOID}},
 	[FIND_OWN_ORG] = {
-		"SELECT o.id FROM tenancy.organizations o "
+		"SELECT o.id, o.status = 'archived' FROM tenancy.organizations o "
 		"JOIN tenancy.memberships m ON m.org_id = o.id AND m.user_id = $2 "
 		"WHERE o.slug = $1 AND o.created_by = $2 AND o.name = $3",
 		3, {TEXTOID, UUIDOID, TEXTOID}},
@@ -159,6 +160,9 @@ static struct
 		3, {UUIDOID, TEXTOID, UUIDOID}},
 	[SLUGIFY] = {
 		"SELECT tenancy.slugify($1)",
+		1, {TEXTOID}},
+	[STRIP_BLANK] = {
+		"SELECT tenancy.strip_blank($1)",
 		1, {TEXTOID}},
 };
 
@@ -201,6 +205,18 @@ result_uuid(void)
 	if (isnull)
 		elog(ERROR, "unexpected null");
 	return *DatumGetUUIDP(value);
+}
+
+/*
+ * The second column of the first row, which is a boolean.
+ */
+static bool
+second_result_bool(void)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+
+	return !isnull && DatumGetBool(value);
 }
 
 static Datum
@@ -290,12 +306,16 @@ is_superadmin_email(const char *email)
 }
 
 /*
- * Nothing, or white space alone: no name for an org.
+ * A name without what nobody sees in front; NULL if nobody would see any of it.
  */
-static bool
-is_blank(const char *name)
+static char *
+strip_blank(const char *name)
 {
-	return name[strspn(name, " \t\r\n")] == '\0';
+	Datum		values[] = {CStringGetTextDatum(name)};
+
+	if (run(STRIP_BLANK, values, NULL) != 1)
+		elog(ERROR, "could not look at a name");
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
 /*
@@ -311,13 +331,11 @@ personal_org_name(const TnVerifiedToken *token)
 
 	for (int i = 0; i < lengthof(candidates); i++)
 	{
-		const char *name = candidates[i];
+		/* What nobody sees in front could be all that is left of a long name. */
+		const char *name = candidates[i] == NULL ? NULL : strip_blank(candidates[i]);
 
-		if (name == NULL || is_blank(name))
-			continue;
-		/* White space in front could be all that is left of a long name. */
-		name += strspn(name, " \t\r\n");
-		return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), MAX_NAME_CHARS));
+		if (name != NULL)
+			return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), MAX_NAME_CHARS));
 	}
 	return pstrdup("Personal");
 }
@@ -328,7 +346,7 @@ personal_org_name(const TnVerifiedToken *token)
 static void
 check_name(const char *name)
 {
-	if (is_blank(name) || pg_mbstrlen(name) > MAX_NAME_CHARS)
+	if (strip_blank(name) == NULL || pg_mbstrlen(name) > MAX_NAME_CHARS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid name of an org"),
@@ -515,11 +533,13 @@ make_superadmin(const pg_uuid_t *user_id)
  * of them; the audit log names the action.  Returns whether the user is new.
  */
 static bool
-ensure_user(const TnVerifiedToken *token, const char *action, TnUser *user)
+ensure_user(TnVerifiedToken *token, const char *action, TnUser *user)
 {
 	bool		created = false;
 	bool		promoted = false;
 
+	if (token->name != NULL && strip_blank(token->name) == NULL)
+		token->name = NULL;
 	if (!find_user(token, user))
 		created = insert_user(token, user);
 	if (!created)
@@ -590,18 +610,25 @@ tn_provision_identity(const char *action)
 }
 
 /*
- * The caller's own org of that slug and name, in which they still are.
+ * The caller's own org of that slug and name, in which they still are.  One
+ * that is suspended is theirs all the same, as they see; an archived one they
+ * do not see any more.
  */
 static pg_uuid_t
 find_own_org(const char *name, const char *slug, const pg_uuid_t *user_id)
 {
 	Datum		values[] = {CStringGetTextDatum(slug), UUIDPGetDatum(user_id), CStringGetTextDatum(name)};
 
-	if (user_id == NULL || run(FIND_OWN_ORG, values, NULL) == 0)
+	bool		found = user_id != NULL && run(FIND_OWN_ORG, values, NULL) > 0;
+
+	if (!found || second_result_bool())
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("slug \"%s\" is taken", slug),
+				 found ? errdetail("An org of the user's own has this slug, and is archived.") :
 				 errdetail("Another org has this slug."),
+				 found ? errhint("Ask a superadmin to resume that org, choose another slug, or pass none to have one made from the name.") :
+				 user_id == NULL ? errhint("If tenancy.orgs shows that it is the org that was meant, pick it and call tenancy.invite(email, 'admin'); otherwise choose another slug.") :
 				 errhint("Choose another slug, or pass none to have one made from the name.")));
 	return result_uuid();
 }

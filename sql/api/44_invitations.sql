@@ -16,13 +16,15 @@ CREATE OR REPLACE FUNCTION tenancy.write_invitation(for_org uuid, email text, ro
 	OUT invitation_id uuid, OUT invite_token text, OUT expires_at timestamptz, OUT replaced_id uuid)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF write_invitation.email IS NULL OR write_invitation.email COLLATE "C" !~ '^[^@\s]+@[^@\s]+$'
+	PERFORM tenancy.assert_not_null(write_invitation.email, 'email', 'Pass an address such as ''name@example.com''.');
+	PERFORM tenancy.assert_not_null(write_invitation.valid_for::text, 'valid_for', 'Pass an interval from a second to a year, such as ''7 days''.');
+	IF write_invitation.email COLLATE "C" !~ '^[^@\s]+@[^@\s]+$'
 		OR octet_length(write_invitation.email) > 320 THEN
 		RAISE EXCEPTION 'invalid email address'
 			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'An address is at most 320 bytes, without spaces, with one @.',
 				HINT = 'Pass an address such as ''name@example.com''.';
 	END IF;
-	IF coalesce(write_invitation.valid_for, interval '0') NOT BETWEEN interval '1 second' AND interval '1 year' THEN
+	IF write_invitation.valid_for NOT BETWEEN interval '1 second' AND interval '1 year' THEN
 		RAISE EXCEPTION 'invalid time for which the invitation is valid'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass an interval from a second to a year, such as ''7 days''.';
 	END IF;
@@ -158,7 +160,7 @@ DECLARE
 	in_org uuid := tenancy.authorize('read', 'invitation', 'list invitations');
 BEGIN
 	RETURN QUERY SELECT i.id, i.email::text, r.name::text,
-		CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.revoked_at IS NOT NULL THEN 'revoked'
+		CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.revoked_at < i.expires_at THEN 'revoked'
 			WHEN i.expires_at <= clock_timestamp() THEN 'expired' ELSE 'pending' END,
 		i.invited_by, i.created_at, i.expires_at
 	FROM tenancy.invitations i JOIN tenancy.roles r ON r.id = i.role_id

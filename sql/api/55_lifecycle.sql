@@ -118,7 +118,7 @@ BEGIN
 	IF rename_org.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the name that people know the org by.';
-	ELSIF btrim(rename_org.name, E' \t\r\n') = '' OR char_length(rename_org.name) > 200 THEN
+	ELSIF tenancy.strip_blank(rename_org.name) IS NULL OR char_length(rename_org.name) > 200 THEN
 		RAISE EXCEPTION 'invalid name of an org'
 			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A name is 1 to 200 characters, and not blank.',
 				HINT = 'Pass the name that people know the org by.';

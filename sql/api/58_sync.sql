@@ -53,18 +53,19 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.assert_external_id(text, text) IS 'Internal: raises an error for what cannot be a provider''s id.';
 
--- An event without a time always applies, and moves nothing. Of two events of one time, the one that comes later does.
-CREATE OR REPLACE FUNCTION tenancy.begin_sync(issuer_id uuid, object text, event_at timestamptz)
+-- An event without a time always applies, and moves nothing. Of two events of one time, the one that comes later does, unless
+-- they can only be the same one.
+CREATE OR REPLACE FUNCTION tenancy.begin_sync(issuer_id uuid, object text, event_at timestamptz, once boolean DEFAULT false)
 RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO tenancy.synced_events AS e (issuer_id, object, event_at)
 	VALUES (begin_sync.issuer_id, begin_sync.object, coalesce(begin_sync.event_at, '-infinity'))
 	ON CONFLICT ON CONSTRAINT synced_events_pkey DO UPDATE SET event_at = greatest(e.event_at, excluded.event_at)
-	WHERE begin_sync.event_at IS NULL OR e.event_at <= excluded.event_at;
+	WHERE begin_sync.event_at IS NULL OR e.event_at < excluded.event_at OR (e.event_at = excluded.event_at AND NOT begin_sync.once);
 	RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION tenancy.begin_sync(uuid, text, timestamptz) IS 'Internal: locks an object of a provider''s; false if a later event than this one has been applied to it.';
+COMMENT ON FUNCTION tenancy.begin_sync(uuid, text, timestamptz, boolean) IS 'Internal: locks an object of a provider''s; false if a later event than this one has been applied to it, or this one before.';
 
 CREATE OR REPLACE FUNCTION tenancy.suffixed_slug(base text)
 RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -273,7 +274,8 @@ BEGIN
 	PERFORM tenancy.assert_may_sync();
 	from_issuer := tenancy.trusted_issuer_id(sync_user_deleted.issuer);
 	PERFORM tenancy.assert_external_id(sync_user_deleted.subject, 'subject');
-	IF NOT tenancy.begin_sync(from_issuer, 'user:' || sync_user_deleted.subject, sync_user_deleted.event_at) THEN
+	-- An administrator may have enabled the user since.
+	IF NOT tenancy.begin_sync(from_issuer, 'user:' || sync_user_deleted.subject, sync_user_deleted.event_at, once => true) THEN
 		RETURN;
 	END IF;
 

@@ -158,6 +158,16 @@ SELECT tenancy.revoke_invitation(invitation_id) FROM invitations.secrets WHERE n
 SELECT invitations.invite('replaced', 'eve+2@inv.test', any_email => true) \g /dev/null
 SELECT invitations.invite('replacing', 'EVE+2@inv.test', any_email => true) \g /dev/null
 SELECT email, status FROM tenancy.list_invitations() WHERE email ILIKE 'eve%' ORDER BY email COLLATE "C", status;
+-- One that had expired when it was replaced, or taken back, had expired.
+SELECT invitations.invite('late', 'late@inv.test'), invitations.invite('late too', 'late+2@inv.test') \g /dev/null
+\c - :dba
+SET client_min_messages = warning;
+UPDATE tenancy.invitations SET expires_at = now() - interval '1 second' WHERE email LIKE 'late%@inv.test';
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT invitations.sign_in('ada');
+SELECT invitations.invite('late again', 'late@inv.test'), tenancy.revoke_invitation(invitation_id) FROM invitations.secrets WHERE name = 'late too' \g /dev/null
+SELECT email, status FROM tenancy.list_invitations() WHERE email LIKE 'late%' ORDER BY 1, 2;
 SELECT invitations.sign_in('gil');
 SELECT invitations.invite('archived', 'eve@inv.test', any_email => true) \g /dev/null
 SELECT invitations.sign_in('bob');

@@ -146,7 +146,7 @@ SELECT call, minting.refusal('SELECT tenancy.' || call) FROM (VALUES (1, 'suspen
 	(9, 'archive_org(''lifecycle-acme'', '''')'), (10, 'archive_org(''lifecycle-none'')'), (11, 'rename_org(NULL, ''x'')'), (12, 'rename_org(''lifecycle-acme'', NULL)'), (13, 'rename_org(''lifecycle-acme'', E''\t'')'),
 	(14, 'rename_org(''lifecycle-acme'', repeat(''x'', 201))'), (15, 'rename_org(''lifecycle-acme'', ''Acme'', '''')'), (16, 'rename_org(''lifecycle-acme'', ''Acme'', ''-acme'')'), (17, 'rename_org(''lifecycle-acme'', ''Acme'', ''Acme'')'),
 	(18, 'rename_org(''lifecycle-acme'', ''Acme'', repeat(''x'', 64))'), (19, 'rename_org(''lifecycle-acme'', ''Acme'', ''00000000-0000-4000-8000-000000000009'')'), (20, 'rename_org(''lifecycle-acme'', ''Acme'', E''acme\n'')'),
-	(21, 'rename_org(''lifecycle-none'', ''x'')')) c (n, call) ORDER BY n;
+	(21, 'rename_org(''lifecycle-none'', ''x'')'), (22, 'rename_org(''lifecycle-acme'', E''\u00a0\u200b'')')) c (n, call) ORDER BY n;
 -- What is refused, or undone, leaves no trace.
 SELECT count(*) FROM lifecycle.audit();
 BEGIN;

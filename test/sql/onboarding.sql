@@ -108,6 +108,9 @@ SELECT * FROM onboarding.account('ann');
 SELECT FROM onboarding.sign_in('ann', '{"email": "", "email_verified": false, "name": 5}');
 SELECT created FROM tenancy.provision_user();
 SELECT * FROM onboarding.account('ann');
+SELECT FROM onboarding.sign_in('ann', '{"name": " \u00a0\u200b"}');
+SELECT created FROM tenancy.provision_user();
+SELECT * FROM onboarding.account('ann');
 SELECT FROM onboarding.sign_in('ann', '{"email": ["x@onboarding.test"], "email_verified": true}');
 SELECT created FROM tenancy.provision_user();
 SELECT * FROM onboarding.account('ann');
@@ -136,6 +139,8 @@ INSERT INTO people VALUES
 	(11, 'named-long', jsonb_build_object('name', 'Onboarding ' || repeat('long ', 100))),
 	(12, 'named-emoji', jsonb_build_object('name', 'Onboarding ' || repeat('😀', 300))),
 	(13, 'named-uuid', '{"name": "0D9B0A3E-0000-4000-8000-00000000ABCD"}'),
+	(15, 'named-unseen', '{"name": "\u00a0\u200b\u000b", "email": "onboarding-unseen@x.test"}'),
+	(16, 'named-far', jsonb_build_object('name', repeat(E'\u00a0', 300) || 'Onboarding Far')),
 	(14, 'named-huge', jsonb_build_object('name', 'Onboarding huge ' || repeat('x', 5000), 'email', repeat('x', 400) || '@x.test', 'email_verified', true));
 CREATE FUNCTION pg_temp.onboard(subject text, claims jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -301,6 +306,8 @@ SELECT tenancy.switch_org('onboarding-works') IS NOT NULL;
 SELECT status, org_slug, roles FROM tenancy.session();
 -- Names.
 SELECT minting.refusal(format('SELECT tenancy.create_org(%L)', name)) FROM (VALUES (1, NULL), (2, ''), (3, '  '), (4, E'\t\n'), (5, repeat('x', 201)), (6, repeat('é', 201))) n (n, name) ORDER BY n;
+-- Nor what nobody sees: NBSP, a vertical tab, no width, fillers, a tag.
+SELECT n, left(minting.refusal(format('SELECT tenancy.create_org(%L)', name)), 5) FROM unnest(ARRAY[E'\u00a0', E'\x0b', E'\u200b\u200d\ufeff', E'\u3000 \u2003', E'\u3164\u2800', E'\U000e0020', E'\u202e\u00ad\x1f\u0085']) WITH ORDINALITY x (name, n) ORDER BY n;
 CREATE TEMPORARY TABLE made AS
 	SELECT n, name, tenancy.create_org(name) AS id FROM (VALUES
 		(1, 'Onboarding' || repeat(' é', 94) || 'x'), (2, 'Onboarding "quoted" O''Reilly; --'), (3, 'Onboarding Crème Brûlée'), (4, 'Onboarding ﬁne ½ ①'),
@@ -323,15 +330,46 @@ SELECT minting.refusal('SELECT tenancy.create_org(''Acme'', ''onboarding-acme'')
 SELECT FROM onboarding.sign_in('eve');
 SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')');
 SELECT count(*) FROM tenancy.my_orgs();
--- Who has left an org cannot get back in by making it again.
+-- One's own that is suspended is there, and shown; an archived one is not.
+SELECT FROM onboarding.sign_in('ivy');
+SELECT org_id AS s1 FROM tenancy.my_orgs() WHERE slug = 'onboarding-s1' \gset
 \c - :dba
 SET client_min_messages = warning;
+SELECT tenancy.suspend_org('onboarding-s1', 'unpaid');
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT FROM onboarding.sign_in('ivy');
+SELECT tenancy.create_org('Onboarding Slugs', 'onboarding-s1') = :'s1' AS same;
+\c - :dba
+SET client_min_messages = warning;
+SELECT tenancy.archive_org('onboarding-s1');
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT FROM onboarding.sign_in('ivy');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')');
+SELECT FROM onboarding.sign_in('eve');
+SELECT minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')');
+\c - :dba
+SET client_min_messages = warning;
+SELECT tenancy.resume_org('onboarding-s1');
+-- Who has left an org cannot get back in by making it again.
 DELETE FROM tenancy.memberships m USING tenancy.organizations o WHERE o.id = m.org_id AND o.slug = 'onboarding-s1';
 DELETE FROM tenancy.memberships m USING tenancy.users u WHERE u.id = m.user_id AND u.name = 'Onboarding Late';
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 SELECT FROM onboarding.sign_in('ivy');
 SELECT left(minting.refusal('SELECT tenancy.create_org(''Onboarding Slugs'', ''onboarding-s1'')'), 5);
+-- A user whose only org is archived makes one and is in it.
+SELECT FROM onboarding.sign_in('ned', '{"name": "Onboarding Ned"}');
+SELECT org_slug FROM tenancy.provision_user();
+\c - :dba
+SET client_min_messages = warning;
+SELECT tenancy.archive_org('onboarding-ned');
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT * FROM onboarding.sign_in('ned');
+SELECT tenancy.create_org('Onboarding Ned''s second') IS NOT NULL;
+SELECT status, org_slug, roles FROM tenancy.session();
 -- A user without an org makes one and is in it.
 SELECT * FROM onboarding.sign_in('late');
 SELECT tenancy.create_org('Onboarding Late''s own') IS NOT NULL;

@@ -197,6 +197,20 @@ SELECT sync.deleted('gus', 10);
 SELECT sync.member('acme', 'gus', 'admin', 9);
 SELECT * FROM sync.person('gus');
 SELECT sync.audit();
+-- Enabled again by a superadmin: the same event once more does nothing, a later one does.
+\c - :dba
+SET client_min_messages = warning;
+SELECT tenancy.enable_user(minting.user_id('sync-gus'));
+UPDATE tenancy.users SET name = 'Sync Gus' WHERE id = minting.user_id('sync-gus');
+SELECT count(*) FROM sync.audit();
+\c - regress_tenancy_sync
+SET client_min_messages = warning;
+SELECT sync.deleted('gus', 10), sync.deleted('gus', 9);
+SELECT status, name FROM sync.person('gus');
+SELECT sync.audit();
+SELECT sync.deleted('gus', 11);
+SELECT status, name FROM sync.person('gus');
+SELECT sync.audit();
 -- The last admin: nobody asks us. Then nor when the membership ends.
 SELECT sync.deleted('erin');
 SELECT sync.member('acme', 'erin', NULL, 12);
