@@ -638,9 +638,11 @@ tenancy_provision_user(PG_FUNCTION_ARGS)
 	tn_read_begin(&read);
 	if (landed && tn_org_find(&read, &org_id, &org))
 	{
-		nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = nulls[P_ROLES] = false;
+		nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = false;
 		values[P_ORG_ID] = uuid_datum(&org.id);
 		values[P_ORG_SLUG] = CStringGetTextDatum(org.slug);
+		/* As session() has it: in a closed org nobody has a role. */
+		nulls[P_ROLES] = org.status != TN_ORG_ACTIVE;
 		values[P_ROLES] = member_role_names(&read, &session->user_id, &org.id);
 	}
 	tn_read_end(&read);

@@ -732,7 +732,7 @@ raise_org_closed(const TnSession *session)
 			 found && org.status_reason != NULL ?
 			 errdetail("Reason: %s", org.status_reason) :
 			 errdetail("Its data is kept, but its members cannot work in it."),
-			 errhint("Pick another org with tenancy.switch_org(), or ask a superadmin to resume this one.")));
+			 errhint("Pick another org with tenancy.switch_org(), make one with tenancy.create_org(name), or ask a superadmin to resume this one.")));
 }
 
 /*
