@@ -134,10 +134,10 @@ BEGIN
 		RAISE EXCEPTION 'issuer must be a text of 1 to 2048 bytes'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass exactly what the issuer''s tokens say in "iss".';
 	END IF;
-	IF cardinality(trust_issuer.audiences) = 0 OR array_position(trust_issuer.audiences, NULL) IS NOT NULL
-		OR cardinality(trust_issuer.authorized_parties) = 0 OR array_position(trust_issuer.authorized_parties, NULL) IS NOT NULL THEN
+	IF EXISTS (SELECT FROM (VALUES (trust_issuer.audiences), (trust_issuer.authorized_parties)) l (list)
+			WHERE cardinality(l.list) = 0 OR array_ndims(l.list) > 1 OR EXISTS (SELECT FROM unnest(l.list) u (item) WHERE u.item IS NULL)) THEN
 		RAISE EXCEPTION 'audiences and authorized_parties must be null or list at least one, none of them null'
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Null accepts any; an empty list would accept no token at all.';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass an array of one dimension, such as ''{https://app.example.com}''. Null accepts any; an empty list would accept no token at all.';
 	END IF;
 	mapping := tenancy.expand_claims(trust_issuer.claims);
 

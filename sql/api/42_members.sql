@@ -220,8 +220,21 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.set_member_roles(uuid, text[]) IS 'Makes these the roles of a member of the current org.';
 
+-- Who is put out must not come back by an invitation of their own making that whoever has the secret may accept. The caller has
+-- locked the org.
+CREATE OR REPLACE FUNCTION tenancy.revoke_invitations_by(user_id uuid, org_id uuid)
+RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	WITH revoked AS (
+		UPDATE tenancy.invitations i SET revoked_at = now()
+		WHERE i.org_id = revoke_invitations_by.org_id AND i.invited_by = revoke_invitations_by.user_id
+			AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+		RETURNING i.id)
+	SELECT jsonb_build_object('revoked_invitations', jsonb_agg(r.id ORDER BY r.id)) FROM revoked r HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION tenancy.revoke_invitations_by(uuid, uuid) IS 'Internal: takes back the pending invitations that a member has written; what the audit log tells of it, or null.';
+
 -- The caller has locked the org.
-CREATE OR REPLACE FUNCTION tenancy.delete_membership(user_id uuid, org_id uuid, action text)
+CREATE OR REPLACE FUNCTION tenancy.delete_membership(user_id uuid, org_id uuid, action text, after jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	before text[] := tenancy.member_role_names(delete_membership.user_id, delete_membership.org_id);
@@ -235,10 +248,10 @@ BEGIN
 		PERFORM tenancy.assert_admin_remains(delete_membership.org_id);
 	END IF;
 	PERFORM tenancy.record_change(delete_membership.action, delete_membership.org_id, delete_membership.user_id::text,
-		jsonb_build_object('roles', before));
+		jsonb_build_object('roles', before), delete_membership.after);
 END
 $$;
-COMMENT ON FUNCTION tenancy.delete_membership(uuid, uuid, text) IS 'Internal: ends a membership, unless it is the last active admin''s.';
+COMMENT ON FUNCTION tenancy.delete_membership(uuid, uuid, text, jsonb) IS 'Internal: ends a membership, unless it is the last active admin''s.';
 
 CREATE OR REPLACE FUNCTION tenancy.remove_member(user_id uuid)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -248,10 +261,11 @@ BEGIN
 	PERFORM tenancy.assert_not_null(remove_member.user_id::text, 'user', 'tenancy.members lists the members of the current org.');
 	PERFORM tenancy.assert_may_give(mr.role_id) FROM tenancy.membership_roles mr
 	WHERE mr.org_id = in_org AND mr.user_id = remove_member.user_id;
-	PERFORM tenancy.delete_membership(remove_member.user_id, in_org, 'remove_member');
+	PERFORM tenancy.delete_membership(remove_member.user_id, in_org, 'remove_member',
+		tenancy.revoke_invitations_by(remove_member.user_id, in_org));
 END
 $$;
-COMMENT ON FUNCTION tenancy.remove_member(uuid) IS 'Takes somebody out of the current org.';
+COMMENT ON FUNCTION tenancy.remove_member(uuid) IS 'Takes somebody out of the current org, and their pending invitations back.';
 
 CREATE OR REPLACE FUNCTION tenancy.leave_org()
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -60,6 +60,10 @@ BEGIN
 			USING ERRCODE = 'unique_violation', DETAIL = 'A member of the org has this verified email address.',
 				HINT = 'Change the member''s roles with tenancy.set_member_roles(), or pass any_email => true to invite another account with that address.';
 	END IF;
+	-- To replace an invitation takes away the role it was to give. One that has expired gives none.
+	PERFORM tenancy.assert_may_give(i.role_id) FROM tenancy.invitations i
+	WHERE i.org_id = in_org AND lower(i.email) = lower(invite.email COLLATE "C")
+		AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > clock_timestamp();
 	SELECT * INTO written FROM tenancy.write_invitation(in_org, invite.email, with_role, invite.valid_for, invite.any_email);
 	invitation_id := written.invitation_id;
 	invite_token := written.invite_token;

@@ -11,10 +11,11 @@ DECLARE
 BEGIN
 	PERFORM tenancy.assert_administrator('require a fresh authentication');
 	PERFORM tenancy.assert_action(require_fresh_authentication.action, require_fresh_authentication.resource_type);
-	IF require_fresh_authentication.max_age <= interval '0' OR require_fresh_authentication.max_age > interval '1 year' THEN
+	-- Tokens tell the time in seconds: less would be no time at all.
+	IF require_fresh_authentication.max_age < interval '1 second' OR require_fresh_authentication.max_age > interval '1 year' THEN
 		RAISE EXCEPTION 'invalid age of an authentication'
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Pass an interval of more than nothing and at most a year, such as ''10 minutes'', or null to require none.';
+				HINT = 'Pass an interval from a second to a year, such as ''10 minutes'', or null to require none.';
 	END IF;
 
 	SELECT f.max_age INTO before FROM tenancy.fresh_authentications f

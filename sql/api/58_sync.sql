@@ -80,6 +80,13 @@ RETURNS boolean LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 
 $$;
 COMMENT ON FUNCTION tenancy.is_slug_of(text, text) IS 'Internal: whether a slug was made from another, as it is or with a random suffix.';
 
+-- A name that is blank or too long is the provider's to mend, and no reason to lose the org.
+CREATE OR REPLACE FUNCTION tenancy.synced_name(name text, external_id text)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT left(rtrim(coalesce(tenancy.strip_blank(synced_name.name), tenancy.strip_blank(synced_name.external_id), 'org'), E' \t\r\n'), 200)
+$$;
+COMMENT ON FUNCTION tenancy.synced_name(text, text) IS 'Internal: what an org that a provider tells of can be called: its name, or else its id.';
+
 -- The caller has locked the provider's org. An org of the same slug or name is another one: never are two merged.
 CREATE OR REPLACE FUNCTION tenancy.insert_synced_org(action text, issuer_id uuid, external_id text, name text, base text)
 RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -133,7 +140,6 @@ RETURNS uuid LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION tenancy.org_of_external_id(uuid, text) IS 'Internal: the org that an issuer calls so, or null.';
 
--- A name that is blank or too long is the provider's to mend, and no reason to lose the org.
 CREATE OR REPLACE FUNCTION tenancy.sync_org(issuer text, external_id text, name text, slug text DEFAULT NULL, event_at timestamptz DEFAULT NULL)
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -146,9 +152,9 @@ BEGIN
 	PERFORM tenancy.assert_may_sync();
 	from_issuer := tenancy.trusted_issuer_id(sync_org.issuer);
 	PERFORM tenancy.assert_external_id(sync_org.external_id, 'external_id');
-	placeholder := left(sync_org.external_id, 200);
-	new_name := coalesce(nullif(left(btrim(sync_org.name, E' \t\r\n'), 200), ''), placeholder);
-	base := tenancy.slugify(nullif(btrim(sync_org.slug), ''));
+	placeholder := tenancy.synced_name(NULL, sync_org.external_id);
+	new_name := tenancy.synced_name(sync_org.name, sync_org.external_id);
+	base := tenancy.slugify(tenancy.strip_blank(sync_org.slug));
 
 	IF NOT tenancy.begin_sync(from_issuer, 'org:' || sync_org.external_id, sync_org.event_at) THEN
 		RETURN tenancy.org_of_external_id(from_issuer, sync_org.external_id);
@@ -201,9 +207,11 @@ DECLARE
 	was_admin boolean := tenancy.is_active_admin(set_synced_member.user_id, set_synced_member.org_id);
 	was_member boolean := EXISTS (SELECT FROM tenancy.memberships m WHERE m.user_id = set_synced_member.user_id AND m.org_id = set_synced_member.org_id);
 	before text[] := tenancy.member_role_names(set_synced_member.user_id, set_synced_member.org_id);
+	after jsonb := CASE WHEN set_synced_member.role IS NOT NULL THEN jsonb_build_object('roles', ARRAY[set_synced_member.role]) END;
 	wanted uuid;
 BEGIN
 	IF set_synced_member.role IS NULL THEN
+		after := CASE WHEN was_member THEN tenancy.revoke_invitations_by(set_synced_member.user_id, set_synced_member.org_id) END;
 		DELETE FROM tenancy.memberships m WHERE m.user_id = set_synced_member.user_id AND m.org_id = set_synced_member.org_id;
 	ELSE
 		wanted := tenancy.role_of_org(set_synced_member.role, set_synced_member.org_id);
@@ -218,8 +226,7 @@ BEGIN
 	END IF;
 	IF was_member IS DISTINCT FROM (set_synced_member.role IS NOT NULL) OR was_member AND before <> ARRAY[set_synced_member.role] THEN
 		PERFORM tenancy.record_change('sync_member', set_synced_member.org_id, set_synced_member.user_id::text,
-			CASE WHEN was_member THEN jsonb_build_object('roles', before) END,
-			CASE WHEN set_synced_member.role IS NOT NULL THEN jsonb_build_object('roles', ARRAY[set_synced_member.role]) END);
+			CASE WHEN was_member THEN jsonb_build_object('roles', before) END, after);
 	END IF;
 END
 $$;
@@ -250,7 +257,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF in_org IS NULL THEN
-		placeholder := left(sync_member.external_org_id, 200);
+		placeholder := tenancy.synced_name(NULL, sync_member.external_org_id);
 		in_org := tenancy.insert_synced_org('sync_member', from_issuer, sync_member.external_org_id, placeholder, tenancy.slugify(placeholder));
 	END IF;
 	member := coalesce(member, tenancy.insert_synced_user('sync_member', from_issuer, sync_member.subject, 'active'));

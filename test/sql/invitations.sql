@@ -245,6 +245,67 @@ SELECT invitations.orgs('mel'), invitations.orgs('mel-two');
 SELECT invitations.try('mel', format('SELECT tenancy.accept_invitation(%L)', invitations.secret('mel-two')));
 SELECT count(*) FROM invitations.audited() \g /dev/null
 
+\echo == to replace an invitation is to take its role away
+SELECT invitations.sign_in('ada');
+SELECT invitations.invite('boss', 'boss@inv.test', 'admin'), invitations.invite('tardy', 'tardy@inv.test', 'admin'), invitations.invite('low', 'low@inv.test', 'viewer') \g /dev/null
+SELECT invitations.sign_in('hal');
+SELECT email, regexp_replace(minting.refusal(format('SELECT tenancy.invite(%L, ''viewer'')', email)), ':[^\n]*\.\n', ': ….' || E'\n') FROM unnest('{BOSS@inv.test,tardy@inv.test,low@inv.test}'::text[]) email;
+\c - :dba
+SET client_min_messages = warning;
+UPDATE tenancy.invitations SET expires_at = now() WHERE email = 'tardy@inv.test';
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT invitations.try('hal', 'SELECT tenancy.invite(''tardy@inv.test'', ''viewer'')'), invitations.try('ada', 'SELECT tenancy.invite(''boss@inv.test'', ''viewer'')');
+SELECT email, role, status FROM tenancy.list_invitations() WHERE email IN ('boss@inv.test', 'tardy@inv.test', 'low@inv.test') ORDER BY email, status;
+SELECT count(*) FROM invitations.audited() \g /dev/null
+
+\echo == who is put out does not come back by an invitation of their own
+-- Of several: pending, in another org, somebody else's, used.
+SELECT invitations.sign_in('two', org => 'acme');
+SELECT invitations.invite('back', 'two@back.test', 'admin', any_email => true), invitations.invite('back-2', 'two@back-2.test', 'viewer'), invitations.invite('used', 'tim@inv.test', 'viewer') \g /dev/null
+SELECT invitations.sign_in('two', org => 'beta');
+SELECT invitations.invite('back-beta', 'two@back.test', 'viewer', any_email => true) \g /dev/null
+SELECT invitations.sign_in('tim');
+SELECT invitations.accept('used');
+SELECT invitations.sign_in('ada');
+SELECT invitations.invite('not-two', 'ada@back.test', 'viewer') \g /dev/null
+SELECT count(*) FROM invitations.audited() \g /dev/null
+SELECT tenancy.remove_member(invitations.id('two'));
+SELECT regexp_replace(a, '[0-9a-f]{8}-[0-9a-f-]{27}', '(id)', 'g') FROM invitations.audited() a;
+SELECT email, status FROM tenancy.list_invitations() WHERE email ~ '@back|^tim' ORDER BY email COLLATE "C";
+SELECT invitations.try('two', format('SELECT tenancy.accept_invitation(%L)', invitations.secret(name)), '{"sub": "invitations-alias"}'), name FROM unnest('{back,back-2,back-beta}'::text[]) name;
+SELECT invitations.orgs('two');
+-- Nor by those of a provider's member; without any, there is nothing to tell.
+\c - :dba
+SET client_min_messages = warning;
+INSERT INTO tenancy.org_external_ids SELECT i.id, 'invitations-acme', o.id FROM tenancy.issuers i, tenancy.organizations o WHERE i.issuer = 'https://clerk.test' AND o.slug = 'invitations-acme';
+SELECT tenancy.sync_member('https://clerk.test', 'invitations-acme', 'invitations-pat', 'admin');
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT invitations.sign_in('pat');
+SELECT invitations.invite('pat-back', 'pat@back.test', 'viewer', any_email => true) \g /dev/null
+\c - :dba
+SET client_min_messages = warning;
+SELECT count(*) FROM invitations.audited() \g /dev/null
+SELECT tenancy.sync_member('https://clerk.test', 'invitations-acme', 'invitations-pat', 'viewer');
+SELECT revoked_at IS NULL AS pending FROM tenancy.invitations WHERE email = 'pat@back.test';
+SELECT tenancy.sync_member('https://clerk.test', 'invitations-acme', 'invitations-pat', NULL);
+SELECT tenancy.sync_member('https://clerk.test', 'invitations-acme', 'invitations-pat', NULL);
+SELECT regexp_replace(a, '[0-9a-f]{8}-[0-9a-f-]{27}', '(id)', 'g') FROM invitations.audited() a;
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT invitations.try('pat', format('SELECT tenancy.accept_invitation(%L)', invitations.secret('pat-back')));
+-- Who leaves leaves them as they are.
+SELECT invitations.sign_in('ada');
+SELECT invitations.invite('lee', 'lee@inv.test', 'admin') \g /dev/null
+SELECT invitations.sign_in('lee');
+SELECT invitations.accept('lee');
+SELECT invitations.invite('lee-friend', 'friend@inv.test', 'viewer') \g /dev/null
+SELECT count(*) FROM invitations.audited() \g /dev/null
+SELECT tenancy.leave_org();
+SELECT invitations.audited();
+SELECT invitations.try('friend', format('SELECT tenancy.accept_invitation(%L)', invitations.secret('lee-friend')));
+
 \echo == a superadmin who has entered an org
 SELECT invitations.sign_in('root', org => 'acme');
 SELECT invitations.invite('by-root', 'guest@inv.test', 'admin') \g /dev/null

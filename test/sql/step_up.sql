@@ -39,7 +39,10 @@ RESET tenancy.session_token;
 SELECT action, max_age FROM tenancy.permission_matrix WHERE resource_type = 'step_secret' AND role = 'admin' AND org_id IS NULL ORDER BY action;
 SELECT minting.refusal(format('SELECT tenancy.require_fresh_authentication(%s)', arguments)) FROM unnest(ARRAY[$$'delete', 'nonsense', '1 hour'$$,
 	$$'nonsense', 'step_secret', '1 hour'$$, $$NULL, 'step_secret', '1 hour'$$, $$'delete', NULL, '1 hour'$$, $$'delete', 'step_secret', '0'$$,
-	$$'delete', 'step_secret', '-1 hour'$$, $$'delete', 'step_secret', '366 days'$$]) arguments;
+	$$'delete', 'step_secret', '-1 hour'$$, $$'delete', 'step_secret', '366 days'$$, $$'delete', 'step_secret', '999 milliseconds'$$, $$'delete', 'step_secret', '1 month -30 days'$$]) arguments;
+BEGIN;
+SELECT tenancy.require_fresh_authentication('delete', 'step_secret', '1 second');
+ROLLBACK;
 
 \echo == what the token must tell
 SELECT claims, step_up.may(claims::jsonb) FROM unnest(ARRAY['{}',

@@ -29,6 +29,20 @@ CREATE FUNCTION sync.person(subject text) RETURNS TABLE (status text, email text
 	SELECT u.status, u.email, u.name, u.tokens_valid_from IS NOT NULL, EXISTS (SELECT FROM tenancy.superadmins s WHERE s.user_id = u.id), (SELECT string_agg(sync.hidden(o.slug), ' ' ORDER BY o.slug) FROM tenancy.memberships m JOIN tenancy.organizations o ON o.id = m.org_id WHERE m.user_id = u.id)
 	FROM tenancy.users u JOIN tenancy.identities d ON d.user_id = u.id WHERE d.subject = 'sync-' || person.subject
 $$;
+-- An org of an id, made by sync_member(), and made and then renamed by sync_org(): the names it has, and the errors.
+CREATE FUNCTION sync.named(id text, name text, slug text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+	call text;
+	result text := '';
+BEGIN
+	FOREACH call IN ARRAY ARRAY[format('SELECT tenancy.sync_member(%L, %L, ''sync-namer'', ''admin'')', 'https://clerk.test', id), format('SELECT tenancy.sync_org(%L, %L, %L, %L)', 'https://clerk.test', id, name, slug),
+			format('SELECT tenancy.sync_org(%L, %L, ''Good'')', 'https://clerk.test', id), format('SELECT tenancy.sync_org(%L, %L, %L, %L)', 'https://clerk.test', id, name, slug)] LOOP
+		result := result || coalesce(nullif(split_part(minting.refusal(call), E'\n', 1), 'no error') || '; ', '');
+		result := result || coalesce((SELECT format('[%s] %s', regexp_replace(CASE WHEN length(o.name) > 40 THEN left(o.name, 3) || '...' || length(o.name) ELSE o.name END, '\s', '_', 'g'), sync.hidden(o.slug)) || '; ' FROM tenancy.organizations o JOIN tenancy.org_external_ids x ON x.org_id = o.id WHERE x.external_id = named.id), '');
+	END LOOP;
+	RETURN rtrim(result, '; ');
+END
+$$;
 CREATE TABLE sync.looked (at timestamptz);
 INSERT INTO sync.looked VALUES (clock_timestamp());
 CREATE FUNCTION sync.audit() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS $$
@@ -225,6 +239,13 @@ SELECT call, minting.refusal('SELECT tenancy.' || call) FROM (VALUES (1, 'sync_o
 SELECT tenancy.sync_member('https://clerk.test', 'sync-' || repeat('o', 1019), 'sync-' || repeat('s', 1019), 'admin');
 SELECT char_length(name), slug FROM sync.look(repeat('o', 1019));
 
+\echo == names that are none, or too long, are no reason to fail
+\c - regress_tenancy_sync
+SET client_min_messages = warning;
+-- Made and renamed, by an id that is one, that is blank and that is long; and a name that stands in.
+SELECT n, sync.named(x.id, x.name, x.slug) FROM (VALUES (1, 'n1', NULL, NULL), (2, 'n2', '', ''), (3, 'n3', '   ', '   '), (4, 'n4', E' \t\r\n\x0b\f', E'\t'), (5, 'n5', E' \tPlain\n ', NULL), (6, 'n6', repeat('ä', 300), repeat('ä', 300)), (7, 'n7', repeat(' ', 300) || 'x', NULL), (8, 'n8', repeat('x', 199) || '  y', NULL),
+	(9, ' ', '', NULL), (10, E'\t', E'\n', NULL), (11, repeat('i', 1024), ' ', NULL), (12, repeat(' ', 1024), NULL, NULL), (13, repeat(' ', 300) || 'i', '', NULL), (14, 'eeeeeeee-0000-4000-8000-000000000001', '', NULL), (15, 'n15', 'n15', 'eeeeeeee-0000-4000-8000-000000000002'), (16, '', 'n16', NULL), (17, 'n17', U&'\200b\00a0', U&'\200b')) x (n, id, name, slug) ORDER BY n;
+
 \echo == taken back
 \c - :dba
 SET client_min_messages = warning;
@@ -240,6 +261,7 @@ SELECT sync.org('root', 'Root') IS NOT NULL AS made;
 \c - :dba
 SET client_min_messages = warning;
 DELETE FROM tenancy.organizations o USING tenancy.org_external_ids x WHERE x.org_id = o.id AND x.external_id LIKE 'sync-%';
+DELETE FROM tenancy.organizations o USING tenancy.memberships m, tenancy.identities d WHERE m.org_id = o.id AND d.user_id = m.user_id AND d.subject = 'sync-namer';
 DELETE FROM tenancy.organizations WHERE slug LIKE 'sync-%';
 DELETE FROM tenancy.users u USING tenancy.identities d WHERE d.user_id = u.id AND d.subject LIKE 'sync-%';
 DELETE FROM tenancy.synced_events;

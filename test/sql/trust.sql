@@ -110,7 +110,7 @@ SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://nobody.test'
 SELECT trust.state() AS before \gset
 SELECT n, minting.refusal(format('SELECT tenancy.trust_issuer(%L, %L, %L, %L, %L)', issuer, trust.jwks(), aud, azp, claims)) FROM (VALUES
 	(1, NULL, NULL, NULL, '{}'), (2, '', NULL, NULL, '{}'), (3, repeat('x', 2049), NULL, NULL, '{}'),
-	(4, 'https://trust.test', '{}', NULL, '{}'), (5, 'https://trust.test', '{a,NULL}', NULL, '{}'), (6, 'https://trust.test', NULL, '{}', '{}'), (7, 'https://trust.test', NULL, '{NULL}', '{}'),
+	(4, 'https://trust.test', '{}', NULL, '{}'), (5, 'https://trust.test', '{a,NULL}', NULL, '{}'), (6, 'https://trust.test', NULL, '{}', '{}'), (7, 'https://trust.test', NULL, '{NULL}', '{}'), (70, 'https://trust.test', NULL, '{{a,NULL}}', '{}'), (71, 'https://trust.test', '{{a,b}}', NULL, '{}'),
 	(8, 'https://trust.test', NULL, NULL, NULL), (9, 'https://trust.test', NULL, NULL, '[]'), (10, 'https://trust.test', NULL, NULL, '"clerk"'), (11, 'https://trust.test', NULL, NULL, 'null'),
 	(12, 'https://trust.test', NULL, NULL, '{"preset": "auth0"}'), (13, 'https://trust.test', NULL, NULL, '{"preset": ""}'), (14, 'https://trust.test', NULL, NULL, '{"preset": "Clerk"}'),
 	(15, 'https://trust.test', NULL, NULL, '{"mail": "email"}'), (16, 'https://trust.test', NULL, NULL, '{"subject": "id"}'), (17, 'https://trust.test', NULL, NULL, '{"email": 1}'), (18, 'https://trust.test', NULL, NULL, '{"email": true}'),
