@@ -1,0 +1,255 @@
+# What a work of the benchmark needs: the cluster, tokens, data, and one measured figure.
+#
+# Invariants:
+#   * Only the policy differs between variants: same rows, same indexes, same library loaded, same statements but for
+#     the org that the floor has to name.
+#   * A figure is seconds for one statement, from pgbench's log of single transactions; what comes before a steady
+#     state (sign-in, first verification, plans made for parameters) is left out for everybody.
+#   * Variants are compared within a round, one after another, in an order that rotates.
+package Bench;
+
+use strict;
+use warnings;
+
+use JSON::PP;
+use Time::HiRes qw(time);
+
+my %SIZES = (
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25},
+	quick => {slots => 40, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.06});
+
+# A statement this slow is measured once, and one this slow has nothing to gain from pipelining.
+my $SLOW = 1;
+my $UNHURRIED = 0.005;
+# The server makes plans for the parameters five times before it settles on one for all.
+my $UNSETTLED = 8;
+
+sub new
+{
+	my ($class, %self) = @_;
+	my $self = bless {%self, %{$SIZES{$self{size}}}, loaded => {}, scripts => 0}, $class;
+	$self->{key} = "$self->{work}/bench.key";
+	$self->write($self->{key}, $self->run_program($ENV{MINT}, 'key', 'ES256'));
+	return $self;
+}
+
+sub say_progress
+{
+	my ($self, $text) = @_;
+	printf "%6.1f s  %s\n", time - $^T, $text;
+	return;
+}
+
+# ---- the cluster ----
+
+# The standard output of a program that must succeed. What it says beside that is of interest only if it does not.
+sub run_program
+{
+	my ($self, @command) = @_;
+	my $errors = "$self->{work}/tmp/errors";
+	open my $stderr, '>&', \*STDERR or die "$!\n";
+	open STDERR, '>', $errors or die "$errors: $!\n";
+	my $started = open my $out, '-|', @command;
+	open STDERR, '>&', $stderr or die "$!\n";
+	die "cannot run $command[0]\n" unless $started;
+	my $text = do { local $/; <$out> };
+	close $out or die "failed: @command\n", $self->read($errors);
+	return $text;
+}
+
+sub read
+{
+	my ($self, $file) = @_;
+	open my $in, '<', $file or die "$file: $!\n";
+	local $/;
+	return scalar <$in>;
+}
+
+sub write
+{
+	my ($self, $file, $text) = @_;
+	open my $out, '>', $file or die "$file: $!\n";
+	print $out $text;
+	close $out or die "$file: $!\n";
+	return $file;
+}
+
+# Rows as lines, columns joined by |. Options: user, database, vars, and options for the server as psql's PGOPTIONS.
+sub sql
+{
+	my ($self, $text, %option) = @_;
+	my @vars = map { ('-v', "$_=$option{vars}{$_}") } keys %{$option{vars} // {}};
+	my $file = $self->write("$self->{work}/tmp/psql.sql", $text);
+	local $ENV{PGOPTIONS} = join ' ', '-c client_min_messages=warning', $option{options} // ();
+	my $out = $self->run_program('psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', @vars,
+		'-U', $option{user} // 'postgres', '-d', $option{database} // $ENV{PGDATABASE}, '-f', $file);
+	$out =~ s/\n+\z//;
+	return $out;
+}
+
+# A token of the issuer that data/base.sql trusts, good for a day.
+sub token
+{
+	my ($self, $subject, %claims) = @_;
+	my $json = encode_json({iss => 'https://bench.test', sub => $subject, iat => int time, exp => int(time) + 86400, %claims});
+	my $token = $self->run_program($ENV{MINT}, 'token', $self->{key}, '--header', '{"alg":"ES256","kid":"bench"}', '--claims', $json);
+	chomp $token;
+	return $token;
+}
+
+# The ids that data/base.sql gives to the numbered orgs and people.
+sub org { return $_[0]->{org}{$_[1]} //= $_[0]->sql("SELECT bench.org($_[1])") }
+sub person { return $_[0]->{person}{$_[1]} //= $_[0]->sql("SELECT bench.person($_[1])") }
+
+# ---- data ----
+
+sub load_base
+{
+	my ($self) = @_;
+	$self->say_progress('orgs, people and peers');
+	my $jwks = $self->run_program($ENV{MINT}, 'jwks', "$self->{key},bench");
+	$self->sql("\\i data/base.sql\n" . join('', map { "\\i $_\n" } sort glob 'peers/*.sql'), vars => {jwks => $jwks});
+	return;
+}
+
+# The tables of data/NAME.sql, once in each schema, and in memory.
+sub load
+{
+	my ($self, $name) = @_;
+	return if $self->{loaded}{$name}++;
+	my %vars = map { $_ => $self->{$_} } qw(slots articles tasks);
+	for my $schema (qw(floor ours peer))
+	{
+		$self->say_progress("data: $name, copy $schema");
+		# In one transaction, the rows of a new table need no WAL.
+		$self->sql("BEGIN;\nSET LOCAL search_path = $schema, public;\n\\i data/$name.sql\nSELECT bench.finish('$schema') \\g /dev/null\nCOMMIT;\n",
+			vars => \%vars);
+	}
+	$self->sql("VACUUM ANALYZE;\n"
+		  . "SELECT pg_prewarm(c.oid) FROM pg_class c WHERE c.relnamespace IN ('floor'::regnamespace, 'ours'::regnamespace, 'peer'::regnamespace)"
+		  . " AND c.relkind IN ('r', 'i') \\g /dev/null\nCHECKPOINT;\n");
+	return;
+}
+
+# ---- variants ----
+
+# All designs, each signed in to org number $org: the floor, tenancy and, unless told otherwise, the peers.
+sub variants
+{
+	my ($self, $org, %option) = @_;
+	my ($org_id, $person_id) = ($self->org($org), $self->person($org));
+	my @variants = (
+		{name => 'floor', title => 'floor: no RLS, org_id = $1', user => 'bench_floor', sign_in => 'SELECT 1', names_org => 1},
+		{name => 'tenancy', title => 'tenancy', user => 'bench_tenancy', sign_in => $self->sign_in($org)});
+	return @variants if exists $option{peers} && !$option{peers};
+	for (split /\n/, $self->sql('SELECT name, title, sign_in FROM bench.peers ORDER BY position'))
+	{
+		my ($name, $title, $sign_in) = split /\|/;
+		$sign_in =~ s/%org%/$org_id/g;
+		$sign_in =~ s/%person%/$person_id/g;
+		push @variants, {name => $name, title => $title, user => "bench_$name", sign_in => $sign_in, peer => 1};
+	}
+	return @variants;
+}
+
+# What a connection of bench_tenancy sends first, to be person number $person.
+sub sign_in
+{
+	my ($self, $person) = @_;
+	my $token = $self->token("person-$person");
+	return "SET tenancy.session_token = '$token'";
+}
+
+# A work's statement as a variant sends it: what stands in [[ ]] is for those that name the org.
+sub statement
+{
+	my ($self, $work, $variant) = @_;
+	my $sql = $variant->{statement} // $work->{statement};
+	if ($variant->{names_org}) { $sql =~ s/\[\[|\]\]//g }
+	else { $sql =~ s/\[\[.*?\]\]//g }
+	return $sql;
+}
+
+# ---- one figure ----
+
+# Latencies in seconds of single transactions, of one client unless told otherwise, in the order of their ends.
+# Options: user, script, transactions, or seconds; vars; clients, database, seed.
+sub pgbench
+{
+	my ($self, %option) = @_;
+	my $script = $self->write("$self->{work}/tmp/script.sql", $option{script});
+	my $prefix = "$self->{work}/tmp/log";
+	unlink glob "$prefix.*";
+	my $clients = $option{clients} // 1;
+	my @length = $option{seconds} ? ('-T', $option{seconds}) : ('-t', $option{transactions});
+	my %vars = (first => 1, %{$option{vars} // {}});
+	$self->run_program('pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', $clients > 1 ? 2 : 1, @length, '-l', "--log-prefix=$prefix",
+		'--random-seed', $option{seed} // 1, (map { ('-D', "$_=$vars{$_}") } sort keys %vars),
+		'-f', $script, '-U', $option{user}, $option{database} // $ENV{PGDATABASE});
+	my @latencies;
+	for my $file (glob "$prefix.*")
+	{
+		open my $log, '<', $file or die "$file: $!\n";
+		push @latencies, map { (split / /)[2] / 1e6 } <$log>;
+	}
+	return @latencies;
+}
+
+# pgbench's script for $n statements a message, each with its own draw of the random variables.
+sub script
+{
+	my ($self, $work, $variant, $n) = @_;
+	my $sql = $self->statement($work, $variant);
+	my $one = sub { ref $work->{draw} ? $work->{draw}->($sql, $_[0]) : join "\n", $work->{draw} // (), "$sql;\n" };
+	my $body = join '', map { $one->($_) } 1 .. $n;
+	$body = "\\startpipeline\n$body\\endpipeline\n" if $n > 1;
+	return "\\if :first\n$variant->{sign_in};\n\\set first 0\n\\endif\n$body";
+}
+
+# Seconds for one statement, $n in a message.
+sub measure
+{
+	my ($self, $work, $variant, $n, $round) = @_;
+	my $state = $variant->{state}{$n} //= {estimate => $variant->{estimate}};
+	return $state->{estimate} if $state->{estimate} > $SLOW;
+	my $batch = $state->{estimate} > $UNHURRIED ? 1 : $n;
+	my $unsettled = $state->{estimate} > $UNHURRIED ? 1 : $UNSETTLED;
+	my $wanted = int($self->{seconds} / ($state->{estimate} * $batch));
+	$wanted = 3 if $wanted < 3;
+	my @latencies = $self->pgbench(user => $variant->{user}, script => $self->script($work, $variant, $batch),
+		vars => {org => $variant->{org} // $self->org($work->{org})}, transactions => $wanted + $unsettled, seed => $round + 1);
+	splice @latencies, 0, $unsettled;
+	return $state->{estimate} = middle(@latencies) / $batch;
+}
+
+# What a statement returns, and a first idea of how long it takes: by psql, and nothing is kept of it.
+sub probe
+{
+	my ($self, $work, $variant) = @_;
+	my $sql = $self->statement($work, $variant);
+	my $org = $variant->{org} // $self->org($work->{org});
+	my $out = $self->sql("$variant->{sign_in};\n\\g /dev/null\nBEGIN;\n\\timing on\n$sql;\n\\timing off\nROLLBACK;\n" =~ s/;\n\\g/ \\g/r,
+		user => $variant->{user}, vars => {org => "'$org'", %{$work->{sample} // {}}});
+	$out =~ s/^Time: ([0-9.]+) ms.*\n?//m or die "no time in: $out\n";
+	$variant->{estimate} = $1 / 1000;
+	return $out;
+}
+
+# The mean without the fastest and the slowest tenth.
+sub middle
+{
+	my @sorted = sort { $a <=> $b } @_;
+	my $tenth = int(@sorted / 10);
+	@sorted = @sorted[$tenth .. $#sorted - $tenth];
+	my $sum = 0;
+	$sum += $_ for @sorted;
+	return $sum / @sorted;
+}
+
+sub median
+{
+	my @sorted = sort { $a <=> $b } @_;
+	return @sorted % 2 ? $sorted[$#sorted / 2] : ($sorted[@sorted / 2 - 1] + $sorted[@sorted / 2]) / 2;
+}
+
+1;

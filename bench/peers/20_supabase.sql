@@ -1,0 +1,29 @@
+-- Supabase's shapes: the org as a claim, auth.jwt() ->> ..., and a membership sub-query by auth.uid(); bare and wrapped as advised.
+-- https://supabase.com/docs/guides/database/postgres/row-level-security
+CREATE SCHEMA auth;
+GRANT USAGE ON SCHEMA auth TO PUBLIC;
+
+-- The API puts the claims of a token that it has verified into a setting.
+CREATE FUNCTION auth.jwt() RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT coalesce(nullif(current_setting('request.jwt.claim', true), ''), nullif(current_setting('request.jwt.claims', true), ''))::jsonb
+$$;
+CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS $$
+	SELECT coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''),
+		nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
+$$;
+
+CREATE TABLE auth.team_user (user_id uuid NOT NULL, team_id uuid NOT NULL, PRIMARY KEY (user_id, team_id));
+CREATE INDEX ON auth.team_user (team_id);
+INSERT INTO auth.team_user SELECT user_id, org_id FROM tenancy.memberships;
+GRANT SELECT ON auth.team_user TO PUBLIC;
+ANALYZE auth.team_user;
+
+\set sign_in 'SET request.jwt.claims = ''{"sub": "%person%", "role": "authenticated", "app_metadata": {"org_id": "%org%"}}'''
+SELECT bench.add_peer('supabase_claim', 'auth.jwt() ->>',
+	$$org_id = (auth.jwt() -> 'app_metadata' ->> 'org_id')::uuid$$, :'sign_in');
+SELECT bench.add_peer('supabase_claim_wrapped', '(SELECT auth.jwt() ->>)',
+	$$org_id = (SELECT (auth.jwt() -> 'app_metadata' ->> 'org_id')::uuid)$$, :'sign_in');
+SELECT bench.add_peer('supabase_member', 'auth.uid() IN (members)',
+	$$auth.uid() IN (SELECT t.user_id FROM auth.team_user t WHERE t.team_id = org_id)$$, :'sign_in');
+SELECT bench.add_peer('supabase_member_wrapped', 'IN (teams of (SELECT auth.uid()))',
+	$$org_id IN (SELECT t.team_id FROM auth.team_user t WHERE t.user_id = (SELECT auth.uid()))$$, :'sign_in');
