@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/plancache.h"
+#include "utils/varlena.h"
 
 #include "redaction.h"
 #include "settings.h"
@@ -169,6 +170,52 @@ assign_impersonation(const char *newval, void *extra)
 }
 
 /*
+ * What could be an address; more is not for us to say.
+ */
+static bool
+looks_like_email(const char *entry)
+{
+	const char *at = strchr(entry, '@');
+
+	return at != NULL && at != entry && at[1] != '\0' && strchr(at + 1, '@') == NULL &&
+		strpbrk(entry, " \t\r\n\v\f,;:<>()\"'") == NULL;
+}
+
+/*
+ * A list that is_superadmin_email() in onboarding.c cannot read would make
+ * nobody superadmin, without a word.  No message says what is on it: where the
+ * value was stored, they go to everybody who connects.
+ */
+static bool
+check_superadmin_emails(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *entries = NIL;
+	int			good = 0;
+
+	if (!SplitGUCList(copy, ',', &entries))
+		GUC_check_errdetail("An entry is empty, or two are not separated by a comma.");
+	else
+	{
+		while (good < list_length(entries) && looks_like_email(list_nth(entries, good)))
+			good++;
+		if (good == list_length(entries))
+		{
+			list_free(entries);
+			pfree(copy);
+			return true;
+		}
+		GUC_check_errdetail("Entry %d is not an email address.", good + 1);
+	}
+
+	GUC_check_errmsg("\"tenancy.superadmin_emails\" is not a list of email addresses");
+	GUC_check_errhint("Separate the addresses by commas, with none at the end: 'root@example.com, ops@example.com'.");
+	list_free(entries);
+	pfree(copy);
+	return false;
+}
+
+/*
  * Plans made while cross-org reading was off have it folded away: they would
  * hide rows, never show too many, but must go.
  */
@@ -290,7 +337,7 @@ tn_settings_init(void)
 							   "Comma-separated verified emails whose users become superadmin when provisioned.",
 							   NULL, &tn_superadmin_emails, "",
 							   PGC_SUSET, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
-							   NULL, NULL, NULL);
+							   check_superadmin_emails, NULL, NULL);
 	DefineCustomIntVariable("tenancy.session_cache_size",
 							"How many tokens each connection remembers as verified.",
 							NULL, &tn_session_cache_size, 64, 1, 65536,

@@ -65,6 +65,31 @@ SHOW tenancy.session_cache_size;
 SHOW tenancy.cross_org;
 SHOW tenancy.tokens;
 
+\echo == superadmin_emails: a list of addresses or nothing, for what nobody can read would make nobody superadmin
+\c - :admin
+LOAD 'tenancy';
+\set VERBOSITY default
+SET tenancy.superadmin_emails = 'root@settings.test,';
+SET tenancy.superadmin_emails = 'root@settings.test, ops';
+SHOW tenancy.superadmin_emails;
+\set VERBOSITY sqlstate
+SELECT list, left(minting.refusal(format('SET LOCAL tenancy.superadmin_emails = %L', list)), 8) AS answer
+FROM unnest('{"", " ", "a@x.test", "a@x.test,b@x.test", " a@x.test , \"b@x.test\" ", "a+b.c@ü.test", ",a@x.test", "a@x.test,,b@x.test",
+	"a@x.test; b@x.test", "a@x.test;b@x.test", "a@x.test b@x.test", "\"a@x.test b@x.test\"", "\"a@x.test", "@x.test", "a@", "a@b@x.test", "a",
+	"<a@x.test>", "Root <a@x.test>", "''a@x.test''", "\"a@x.test,b@x.test\""}'::text[]) WITH ORDINALITY l (list, n) ORDER BY n;
+ALTER ROLE regress_tenancy_app SET tenancy.superadmin_emails = 'root@settings.test,';
+ALTER DATABASE :"db" SET tenancy.superadmin_emails = 'root@settings.test,';
+ALTER SYSTEM SET tenancy.superadmin_emails = 'root@settings.test,';
+-- Where the library is not loaded a name is only a name: then each connection is told, and not what is on the list.
+\c - :admin
+ALTER ROLE regress_tenancy_app SET tenancy.superadmin_emails = 'root@settings.test,';
+\set VERBOSITY default
+\c - regress_tenancy_app
+SELECT status FROM tenancy.session();
+\c - :admin
+\set VERBOSITY sqlstate
+ALTER ROLE regress_tenancy_app RESET tenancy.superadmin_emails;
+
 \echo == a token set before the library is loaded
 \c - regress_tenancy_app
 \set VERBOSITY sqlstate

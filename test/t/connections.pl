@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 'test/t';
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 use TenancyTest;
 
@@ -70,6 +71,22 @@ $node->restart;
 	my ($out) = as_app($node, "SET tenancy.session_token = '$alice'; TABLE me");
 	is($out, 'active|alice|acme', 'shared_preload_libraries: a token set in the session is good');
 }
+
+# ---- superadmins in the configuration, by a list that is none ----
+
+my $no_list = '"tenancy.superadmin_emails" is not a list of email addresses';
+$node->append_conf('postgresql.conf', "tenancy.superadmin_emails = 'root\@x.test'\n");
+$node->restart;
+$node->append_conf('postgresql.conf', "tenancy.superadmin_emails = 'root\@x.test,'\n");
+my $from = -s $node->logfile;
+$node->reload;
+$node->wait_for_log(qr/LOG:  $no_list/, $from);
+is($node->safe_psql('postgres', 'SHOW tenancy.superadmin_emails'), 'root@x.test', 'a reload leaves the list that was in force');
+$from = -s $node->logfile;
+$node->restart;
+like(substr(slurp_file($node->logfile), $from), qr/WARNING:  $no_list/, 'a start is warned of');
+is($node->safe_psql('postgres', 'SHOW tenancy.superadmin_emails'), '', 'and has no superadmin by it');
+$node->append_conf('postgresql.conf', "tenancy.superadmin_emails = ''\n");
 
 # ---- a token in the configuration ----
 
