@@ -57,7 +57,7 @@ my $reference = $document{'docs/reference.md'};
 # ---- a server as dev/cluster starts it ----
 
 my $node = PostgreSQL::Test::Cluster->new('documentation');
-$node->init;
+$node->init(extra => [ '--no-locale', '-E', 'UTF8' ]);
 $node->start;
 
 my %keys;
