@@ -50,13 +50,15 @@ BEGIN
 	IF add_resource_type.name IS NULL OR add_resource_type.name !~ '^[a-z][a-z0-9_]{0,62}$' THEN
 		RAISE EXCEPTION 'invalid name of a resource type'
 			USING ERRCODE = 'invalid_parameter_value',
-				DETAIL = 'A name is 1 to 63 lower-case letters, digits and underscores, beginning with a letter.';
+				DETAIL = 'A name is 1 to 63 lower-case letters, digits and underscores, beginning with a letter.',
+				HINT = 'Pass a name such as ''invoice''.';
 	END IF;
 	IF coalesce(cardinality(add_resource_type.actions), 0) = 0
 		OR EXISTS (SELECT FROM unnest(add_resource_type.actions) a WHERE a IS NULL OR a !~ '^[a-z][a-z0-9_]{0,62}$') THEN
 		RAISE EXCEPTION 'invalid actions of a resource type'
 			USING ERRCODE = 'invalid_parameter_value',
-				DETAIL = 'Each action is 1 to 63 lower-case letters, digits and underscores, beginning with a letter; there is at least one.';
+				DETAIL = 'Each action is 1 to 63 lower-case letters, digits and underscores, beginning with a letter; there is at least one.',
+				HINT = 'Pass actions such as ''{read,create,update,delete}''.';
 	END IF;
 
 	INSERT INTO tenancy.resource_types (name, actions)
