@@ -5,6 +5,7 @@
 #   make installcheck    regression and isolation tests against a running, installed server
 #   make test-tools      the token mint the tests use
 #   make unit            the unit tests
+#   make bench-tools     what dev/bench compares the extension with
 #   DEV=1                warnings are errors
 #   SANITIZE=1           unit tests with the address and undefined-behaviour sanitizers
 #   LIBJWT_PREFIX=DIR    where include/jwt.h and lib/libjwt.a are (default: what dev/setup built,
@@ -85,8 +86,9 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=tenancy
 
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard test/unit/*_test.c))
 TEST_TOOLS = test/tools/mint
+BENCH_TOOLS = bench/verify
 
-EXTRA_CLEAN = $(TEST_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d $(INSTALL_SCRIPT_SQL).tmp
+EXTRA_CLEAN = $(TEST_TOOLS) $(BENCH_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d bench/*.d $(INSTALL_SCRIPT_SQL).tmp
 
 # libjwt goes in statically, so nothing but libcrypto and json-c is needed at run time.
 ifeq ($(LIBJWT_PREFIX),)
@@ -147,12 +149,16 @@ comma := ,
 
 JWT_UNIT_SOURCES = test/tools/signing.c src/token.c src/keyring.c
 
-.PHONY: test-tools unit
+.PHONY: test-tools bench-tools unit
 test-tools: $(TEST_TOOLS)
+bench-tools: $(BENCH_TOOLS)
 unit: $(UNIT_TESTS)
 
 test/tools/mint: test/tools/mint.c test/tools/signing.c
 	$(CC) $(TEST_CFLAGS) -MF $@.d -o $@ $^ -ljson-c -lcrypto
+
+bench/verify: bench/verify.c test/tools/signing.c src/keyring.c | check-libjwt
+	$(CC) $(TEST_CFLAGS) $(JWT_CPPFLAGS) -Isrc -Itest/tools -MF $@.d -o $@ $(filter %.c,$^) $(JWT_LIBS)
 
 test/unit/token_test test/unit/keyring_test: %: %.c $(JWT_UNIT_SOURCES) | check-libjwt
 	$(CC) $(UNIT_CFLAGS) $(JWT_CPPFLAGS) -Isrc -Itest/tools -MF $@.d -o $@ $(filter %.c,$^) $(JWT_LIBS)
@@ -161,4 +167,4 @@ test/unit/token_test test/unit/keyring_test: %: %.c $(JWT_UNIT_SOURCES) | check-
 test/unit/claims_test: test/unit/claims_test.c src/claims.c
 	$(CC) $(UNIT_CFLAGS) -DFRONTEND -Isrc $(CPPFLAGS) -MF $@.d -o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 
--include $(OBJS:.o=.d) $(TEST_TOOLS:=.d) $(UNIT_TESTS:=.d)
+-include $(OBJS:.o=.d) $(TEST_TOOLS:=.d) $(BENCH_TOOLS:=.d) $(UNIT_TESTS:=.d)

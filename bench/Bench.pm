@@ -28,8 +28,6 @@ sub new
 {
 	my ($class, %self) = @_;
 	my $self = bless {%self, %{$SIZES{$self{size}}}, loaded => {}, scripts => 0}, $class;
-	$self->{key} = "$self->{work}/bench.key";
-	$self->write($self->{key}, $self->run_program($ENV{MINT}, 'key', 'ES256'));
 	return $self;
 }
 
@@ -91,10 +89,26 @@ sub sql
 sub token
 {
 	my ($self, $subject, %claims) = @_;
-	my $json = encode_json({iss => 'https://bench.test', sub => $subject, iat => int time, exp => int(time) + 86400, %claims});
-	my $token = $self->run_program($ENV{MINT}, 'token', $self->{key}, '--header', '{"alg":"ES256","kid":"bench"}', '--claims', $json);
-	chomp $token;
-	return $token;
+	return ($self->tokens('ES256', {sub => $subject, %claims}))[0];
+}
+
+# Tokens with these claims, in their order, by the key of that algorithm; see new_key().
+sub tokens
+{
+	my ($self, $algorithm, @claims) = @_;
+	my $json = JSON::PP->new->canonical;
+	my %usual = (iss => 'https://bench.test', iat => int time, exp => int(time) + 86400);
+	my $file = $self->write("$self->{work}/tmp/claims", join '', map { $json->encode({%usual, %$_}) . "\n" } @claims);
+	return split /\n/, $self->run_program($ENV{MINT}, 'tokens', $self->{keys}{$algorithm}, $file, '--header', qq({"alg":"$algorithm","kid":"bench"}));
+}
+
+# Makes a key for tokens; returns the set of keys that an issuer publishes.
+sub new_key
+{
+	my ($self, $algorithm) = @_;
+	my $file = $self->{keys}{$algorithm} = "$self->{work}/$algorithm.key";
+	$self->write($file, $self->run_program($ENV{MINT}, 'key', $algorithm)) unless -e $file;
+	return $self->run_program($ENV{MINT}, 'jwks', "$file,bench");
 }
 
 # The ids that data/base.sql gives to the numbered orgs and people.
@@ -107,7 +121,7 @@ sub load_base
 {
 	my ($self) = @_;
 	$self->say_progress('orgs, people and peers');
-	my $jwks = $self->run_program($ENV{MINT}, 'jwks', "$self->{key},bench");
+	my $jwks = $self->new_key('ES256');
 	$self->sql("\\i data/base.sql\n" . join('', map { "\\i $_\n" } sort glob 'peers/*.sql'), vars => {jwks => $jwks});
 	return;
 }
@@ -173,19 +187,13 @@ sub statement
 # ---- one figure ----
 
 # Latencies in seconds of single transactions, of one client unless told otherwise, in the order of their ends.
-# Options: user, script, transactions, or seconds; vars; clients, database, seed.
+# Options: as for pgbench_report.
 sub pgbench
 {
 	my ($self, %option) = @_;
-	my $script = $self->write("$self->{work}/tmp/script.sql", $option{script});
 	my $prefix = "$self->{work}/tmp/log";
 	unlink glob "$prefix.*";
-	my $clients = $option{clients} // 1;
-	my @length = $option{seconds} ? ('-T', $option{seconds}) : ('-t', $option{transactions});
-	my %vars = (first => 1, %{$option{vars} // {}});
-	$self->run_program('pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', $clients > 1 ? 2 : 1, @length, '-l', "--log-prefix=$prefix",
-		'--random-seed', $option{seed} // 1, (map { ('-D', "$_=$vars{$_}") } sort keys %vars),
-		'-f', $script, '-U', $option{user}, $option{database} // $ENV{PGDATABASE});
+	$self->pgbench_report(%option, report => ['-l', "--log-prefix=$prefix"]);
 	my @latencies;
 	for my $file (glob "$prefix.*")
 	{
@@ -195,6 +203,20 @@ sub pgbench
 	return @latencies;
 }
 
+# What pgbench prints. Options: user, script, transactions, or seconds; vars; clients, database, seed; report, what it
+# is to report.
+sub pgbench_report
+{
+	my ($self, %option) = @_;
+	my $script = $self->write("$self->{work}/tmp/script.sql", $option{script});
+	my $clients = $option{clients} // 1;
+	my @length = $option{seconds} ? ('-T', $option{seconds}) : ('-t', $option{transactions});
+	my %vars = (first => 1, %{$option{vars} // {}});
+	return $self->run_program('pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', $clients > 1 ? 2 : 1, @length, @{$option{report} // []},
+		'--random-seed', $option{seed} // 1, (map { ('-D', "$_=$vars{$_}") } sort keys %vars),
+		'-f', $script, '-U', $option{user}, $option{database} // $ENV{PGDATABASE});
+}
+
 # pgbench's script for $n statements a message, each with its own draw of the random variables.
 sub script
 {
@@ -202,7 +224,7 @@ sub script
 	my $sql = $self->statement($work, $variant);
 	my $one = sub { ref $work->{draw} ? $work->{draw}->($sql, $_[0]) : join "\n", $work->{draw} // (), "$sql;\n" };
 	my $body = join '', map { $one->($_) } 1 .. $n;
-	$body = "\\startpipeline\n$body\\endpipeline\n" if $n > 1;
+	$body = "\\startpipeline\n$body\\endpipeline\n" if $n > 1 || $work->{pipelined};
 	return "\\if :first\n$variant->{sign_in};\n\\set first 0\n\\endif\n$body";
 }
 
@@ -217,7 +239,7 @@ sub measure
 	my $wanted = int($self->{seconds} / ($state->{estimate} * $batch));
 	$wanted = 3 if $wanted < 3;
 	my @latencies = $self->pgbench(user => $variant->{user}, script => $self->script($work, $variant, $batch),
-		vars => {org => $variant->{org} // $self->org($work->{org})}, transactions => $wanted + $unsettled, seed => $round + 1);
+		vars => {org => $variant->{org} // $self->org($work->{org}), %{$variant->{vars} // {}}}, transactions => $wanted + $unsettled, seed => $round + 1);
 	splice @latencies, 0, $unsettled;
 	return $state->{estimate} = middle(@latencies) / $batch;
 }
@@ -229,9 +251,10 @@ sub probe
 	my $sql = $self->statement($work, $variant);
 	my $org = $variant->{org} // $self->org($work->{org});
 	my $out = $self->sql("$variant->{sign_in};\n\\g /dev/null\nBEGIN;\n\\timing on\n$sql;\n\\timing off\nROLLBACK;\n" =~ s/;\n\\g/ \\g/r,
-		user => $variant->{user}, vars => {org => "'$org'", %{$work->{sample} // {}}});
-	$out =~ s/^Time: ([0-9.]+) ms.*\n?//m or die "no time in: $out\n";
-	$variant->{estimate} = $1 / 1000;
+		user => $variant->{user}, vars => {org => "'$org'", (map { $_ => "'$variant->{vars}{$_}'" } keys %{$variant->{vars} // {}}), %{$work->{sample} // {}}});
+	$variant->{estimate} = 0;
+	$variant->{estimate} += $1 / 1000 while $out =~ s/^Time: ([0-9.]+) ms.*\n?//m;
+	die "no time in: $out\n" unless $variant->{estimate};
 	return $out;
 }
 

@@ -41,7 +41,7 @@ sub duration
 sub value
 {
 	my ($work, $value) = @_;
-	return sprintf '%.1f %s', $value, $work->{unit} if $work->{unit} ne 'ratio';
+	return sprintf $value < 1 ? '%.2f %s' : '%.1f %s', $value, $work->{unit} if $work->{unit} ne 'ratio';
 	return sprintf $value < 10 ? '%.2f' : '%.0f', $value;
 }
 

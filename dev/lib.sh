@@ -192,10 +192,10 @@ build_and_stage() {
 	MINT=$TN_SRC/test/tools/mint
 	mkdir "$TN_SRC"
 	local f parts=()
-	for f in Makefile tenancy.control META.json src sql test expected README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs; do
+	for f in Makefile tenancy.control META.json src sql test bench expected README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs; do
 		if [ -e "$TN_ROOT/$f" ]; then parts+=("$f"); fi
 	done
-	tar -C "$TN_ROOT" -cf - --exclude='*.o' --exclude='*.d' --exclude='*.so' "${parts[@]}" | tar -C "$TN_SRC" --no-same-owner -xf -
+	tar -C "$TN_ROOT" -cf - --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=bench/results "${parts[@]}" | tar -C "$TN_SRC" --no-same-owner -xf -
 	stage_postgres
 	if ! await run_make "$@" >"$TN_WORK/build.log" 2>&1; then
 		cat "$TN_WORK/build.log" >&2

@@ -23,9 +23,11 @@ usage(void)
 		  "       mint jwk FILE [--kid K] [--alg A] [--private]\n"
 		  "       mint jwks FILE[,KID[,ALG]] ...\n"
 		  "       mint token FILE --header JSON --claims JSON [--alg A] [--sig none|garbage|empty]\n"
+		  "       mint tokens FILE CLAIMS-FILE --header JSON\n"
 		  "       mint sign FILE ALG < signing-input\n"
 		  "       mint pem FILE             the public key\n"
 		  "\n"
+		  "tokens makes one of each line of CLAIMS-FILE, many a second.\n"
 		  "--alg of token, and ALG of sign, is the algorithm really used (default: the header's).\n"
 		  "PS256:N uses a salt of N bytes; HS* with an asymmetric key uses the text of its public\n"
 		  "key's PEM as the secret. --sig none leaves the third segment out, empty leaves it empty,\n"
@@ -152,6 +154,32 @@ do_token(int argc, char **argv)
 }
 
 static void
+do_tokens(int argc, char **argv)
+{
+	MintKey    *key = mint_key_read(argv[0]);
+	FILE	   *lines;
+	char	   *alg;
+	char	   *claims = NULL;
+	size_t		room = 0;
+	ssize_t		len;
+
+	if (argc != 4 || strcmp(argv[2], "--header") != 0 ||
+		(alg = mint_header_alg(argv[3])) == NULL ||
+		(lines = fopen(argv[1], "r")) == NULL)
+		usage();
+	while ((len = getline(&claims, &room, lines)) > 0)
+	{
+		if (claims[len - 1] == '\n')
+			claims[len - 1] = '\0';
+		print_and_free(mint_token(key, alg, argv[3], claims));
+	}
+	free(claims);
+	fclose(lines);
+	free(alg);
+	mint_key_free(key);
+}
+
+static void
 do_sign(int argc, char **argv)
 {
 	unsigned char signature[MINT_MAX_SIGNATURE];
@@ -185,6 +213,8 @@ main(int argc, char **argv)
 		do_jwks(argc - 2, argv + 2);
 	else if (strcmp(argv[1], "token") == 0)
 		do_token(argc - 2, argv + 2);
+	else if (strcmp(argv[1], "tokens") == 0 && argc > 3)
+		do_tokens(argc - 2, argv + 2);
 	else if (strcmp(argv[1], "sign") == 0)
 		do_sign(argc - 2, argv + 2);
 	else if (strcmp(argv[1], "pem") == 0)
