@@ -24,6 +24,7 @@ OBJS = \
 	src/claims.o \
 	src/settings.o \
 	src/redaction.o \
+	src/changes.o \
 	src/catalog.o \
 	src/privileged.o \
 	src/audit.o \

@@ -31,6 +31,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog.h"
+#include "changes.h"
 
 #define SCHEMA "tenancy"
 
@@ -68,6 +69,20 @@ static Oid	keyring_signal = InvalidOid;
 static uint64 authority_generation = 1;
 static uint64 keyring_generation = 1;
 
+static void
+change_authority(void)
+{
+	authority_generation++;
+	tn_changes++;
+}
+
+static void
+change_keyring(void)
+{
+	keyring_generation++;
+	tn_changes++;
+}
+
 /*
  * Relcache callback.  InvalidOid means that everything may have changed.
  */
@@ -76,12 +91,12 @@ note_invalidation(Datum arg, Oid relid)
 {
 	if (relid == authority_signal || relid == InvalidOid)
 	{
-		authority_generation++;
+		change_authority();
 		oids_known = false;
 	}
 	if (relid == keyring_signal || relid == InvalidOid)
 	{
-		keyring_generation++;
+		change_keyring();
 		oids_known = false;
 	}
 }
@@ -131,8 +146,8 @@ forget_undone(void)
 {
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 	{
-		authority_generation++;
-		keyring_generation++;
+		change_authority();
+		change_keyring();
 	}
 }
 

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
+#include "changes.h"
 #include "cursors.h"
 #include "session.h"
 #include "settings.h"
@@ -60,6 +61,13 @@ typedef struct HeldCursor
 
 static dlist_head open_queries = DLIST_STATIC_INIT(open_queries);
 static dlist_head held_cursors = DLIST_STATIC_INIT(held_cursors);
+
+/*
+ * How often the session had been asked for when a query was last started or
+ * run.  It is asked for between two hooks as well: PostgreSQL rewinds a cursor
+ * that it is about to hold, which evaluates the keys of an index scan.
+ */
+static uint64 seen_uses = 0;
 
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
 static ExecutorRun_hook_type next_ExecutorRun = NULL;
@@ -168,7 +176,7 @@ note_materialized(uint64 uses)
 {
 	TnIdentity	identity;
 
-	if (!is_materialized(ActivePortal) || tn_session_uses() == uses)
+	if (!is_materialized(ActivePortal) || tn_session_uses == uses)
 		return;
 	tn_session_identity(tn_session(), &identity);
 	remember_held(ActivePortal, &identity);
@@ -228,16 +236,21 @@ start_query(QueryDesc *query, int eflags)
 		next_ExecutorStart(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
+	seen_uses = tn_session_uses;
 }
 
 static void
 run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONCE_PARAMETER)
 {
 	OpenQuery  *open = find_query(query);
-	uint64		uses = tn_session_uses();
+	uint64		uses = seen_uses;
 
+	/* In a later statement, whose clock may end a permission. */
 	if (open != NULL)
+	{
 		check_identity(&open->identity);
+		tn_changes++;
+	}
 
 	if (next_ExecutorRun)
 		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
@@ -245,7 +258,7 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
 
 	/* It asked who is there: from now on its rows are theirs. */
-	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses() != uses)
+	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses != uses)
 		open = remember_query(query);
 	if (open != NULL && is_being_held(query))
 	{
@@ -254,6 +267,7 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 	}
 	note_materialized(uses);
 	close_held();
+	seen_uses = tn_session_uses;
 }
 
 static void
@@ -261,7 +275,7 @@ run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			ProcessUtilityContext context, ParamListInfo params,
 			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	uint64		uses = tn_session_uses();
+	uint64		uses = tn_session_uses;
 
 	close_held();
 	if (next_ProcessUtility)
@@ -270,6 +284,7 @@ run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	note_materialized(uses);
 	close_held();
+	seen_uses = tn_session_uses;
 }
 
 /*

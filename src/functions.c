@@ -49,6 +49,36 @@ uuid_datum(const pg_uuid_t *uuid)
 	return UUIDPGetDatum(copy);
 }
 
+/*
+ * The session that a function is about to answer for, at its place in a query.
+ */
+static const TnSession *
+session_to_answer(TnAnswer *answer, FmgrInfo *function)
+{
+	const TnSession *session = tn_session_trusted();
+
+	tn_answer_check(answer, function, session);
+	return session;
+}
+
+/*
+ * Defines a function of SQL that asks anew, by a function of its own, only if
+ * its last answer in the same place does not hold any more.  Nothing else here:
+ * it may be called for every row.
+ */
+#define ANSWERING_FUNCTION(name, ask) \
+	TENANCY_FUNCTION(name); \
+	Datum \
+	name(PG_FUNCTION_ARGS) \
+	{ \
+		TnAnswer   *answer = tn_answer(fcinfo->flinfo); \
+		\
+		if (unlikely(answer == NULL)) \
+			answer = ask(fcinfo); \
+		fcinfo->isnull = answer->isnull; \
+		return answer->value; \
+	}
+
 static void
 put_text(Datum *value, bool *isnull, const char *string)
 {
@@ -222,17 +252,17 @@ tenancy_begin_session(PG_FUNCTION_ARGS)
 	return session_row(fcinfo);
 }
 
-TENANCY_FUNCTION(tenancy_current_user_id);
-Datum
-tenancy_current_user_id(PG_FUNCTION_ARGS)
+static pg_noinline TnAnswer *
+ask_user_id(FunctionCallInfo fcinfo)
 {
-	const TnSession *session = tn_session_trusted();
+	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
+	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
 
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	if (session->status <= TN_STATUS_DISABLED)
-		PG_RETURN_NULL();
-	return uuid_datum(&session->user_id);
+	return tn_answer_uuid(answer, fcinfo->flinfo,
+						  session->status <= TN_STATUS_DISABLED ? NULL : &session->user_id);
 }
+
+ANSWERING_FUNCTION(tenancy_current_user_id, ask_user_id)
 
 TENANCY_FUNCTION(tenancy_require_user);
 Datum
@@ -278,17 +308,17 @@ tenancy_database_role(PG_FUNCTION_ARGS)
 	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetOuterUserId(), false)));
 }
 
-TENANCY_FUNCTION(tenancy_current_org);
-Datum
-tenancy_current_org(PG_FUNCTION_ARGS)
+static pg_noinline TnAnswer *
+ask_org(FunctionCallInfo fcinfo)
 {
-	const TnSession *session = tn_session_trusted();
+	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
+	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
 
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	if (session->status != TN_STATUS_ACTIVE)
-		PG_RETURN_NULL();
-	return uuid_datum(&session->org_id);
+	return tn_answer_uuid(answer, fcinfo->flinfo,
+						  session->status == TN_STATUS_ACTIVE ? &session->org_id : NULL);
 }
+
+ANSWERING_FUNCTION(tenancy_current_org, ask_org)
 
 TENANCY_FUNCTION(tenancy_claims);
 Datum
@@ -449,8 +479,7 @@ tenancy_cross_org_active(PG_FUNCTION_ARGS)
 
 	if (!tn_cross_org)
 		PG_RETURN_BOOL(false);
-	session = tn_session_trusted();
-	tn_statement_check_identity(fcinfo->flinfo, session);
+	session = session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 	if (session->is_superadmin)
 		tn_audit_log_cross_org(&session->user_id);
 	PG_RETURN_BOOL(session->is_superadmin);
@@ -476,7 +505,7 @@ TENANCY_FUNCTION(tenancy_is_administrator);
 Datum
 tenancy_is_administrator(PG_FUNCTION_ARGS)
 {
-	tn_statement_check_identity(fcinfo->flinfo, tn_session());
+	(void) session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 	PG_RETURN_BOOL(tn_session_is_administrator());
 }
 
@@ -484,38 +513,44 @@ TENANCY_FUNCTION(tenancy_is_superadmin);
 Datum
 tenancy_is_superadmin(PG_FUNCTION_ARGS)
 {
-	const TnSession *session = tn_session_trusted();
-
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	PG_RETURN_BOOL(session->is_superadmin);
+	PG_RETURN_BOOL(session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo)->is_superadmin);
 }
 
 /* ---- permissions ---- */
 
-TENANCY_FUNCTION(tenancy_can_i);
-Datum
-tenancy_can_i(PG_FUNCTION_ARGS)
+static TnName
+name_argument(FunctionCallInfo fcinfo, int n)
 {
-	const TnSession *session = tn_session_trusted();
+	text	   *name = PG_GETARG_TEXT_PP(n);
+	TnName		result = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
 
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	PG_RETURN_BOOL(tn_policy_allows(session,
-									text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	return result;
 }
 
-TENANCY_FUNCTION(tenancy_current_org_if);
-Datum
-tenancy_current_org_if(PG_FUNCTION_ARGS)
+static pg_noinline TnAnswer *
+ask_permission(FunctionCallInfo fcinfo)
 {
-	const TnSession *session = tn_session_trusted();
+	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
+	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
 
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	if (!tn_policy_allows(session, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						  text_to_cstring(PG_GETARG_TEXT_PP(1))))
-		PG_RETURN_NULL();
-	return uuid_datum(&session->org_id);
+	return tn_answer_bool(answer, tn_policy_allows(session, name_argument(fcinfo, 0),
+												   name_argument(fcinfo, 1)));
 }
+
+ANSWERING_FUNCTION(tenancy_can_i, ask_permission)
+
+static pg_noinline TnAnswer *
+ask_permitted_org(FunctionCallInfo fcinfo)
+{
+	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
+	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
+	bool		allowed = tn_policy_allows(session, name_argument(fcinfo, 0),
+										   name_argument(fcinfo, 1));
+
+	return tn_answer_uuid(answer, fcinfo->flinfo, allowed ? &session->org_id : NULL);
+}
+
+ANSWERING_FUNCTION(tenancy_current_org_if, ask_permitted_org)
 
 /*
  * Not STRICT: a null must not pass for a permission.
@@ -528,8 +563,7 @@ require_permission(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("action and resource type must not be null"),
 				 errhint("tenancy.resource_types lists what exists.")));
-	return tn_policy_require(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							 text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	return tn_policy_require(name_argument(fcinfo, 0), name_argument(fcinfo, 1));
 }
 
 TENANCY_FUNCTION(tenancy_require);
@@ -540,15 +574,17 @@ tenancy_require(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-TENANCY_FUNCTION(tenancy_require_org);
-Datum
-tenancy_require_org(PG_FUNCTION_ARGS)
+static pg_noinline TnAnswer *
+ask_required_org(FunctionCallInfo fcinfo)
 {
+	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
 	const TnSession *session = require_permission(fcinfo);
 
-	tn_statement_check_identity(fcinfo->flinfo, session);
-	return uuid_datum(&session->org_id);
+	tn_answer_check(answer, fcinfo->flinfo, session);
+	return tn_answer_uuid(answer, fcinfo->flinfo, &session->org_id);
 }
+
+ANSWERING_FUNCTION(tenancy_require_org, ask_required_org)
 
 TENANCY_FUNCTION(tenancy_authenticated_within);
 Datum

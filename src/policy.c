@@ -14,37 +14,74 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "directory.h"
-#include "lib/stringinfo.h"
 #include "policy.h"
 
 /* As many as the built-in combinations of many orgs' roles need; then all go. */
 #define MAX_SETS 256
 
+/*
+ * Names are compared by their bytes.  Those of a set are in its own memory.
+ */
 typedef struct PermissionKey
 {
-	char		resource_type[NAMEDATALEN];
-	char		action[NAMEDATALEN];
+	TnName		action;
+	TnName		resource_type;
 } PermissionKey;
 
 typedef struct Permission
 {
 	PermissionKey key;
+	uint32		hash;
+	char		status;			/* simplehash's */
 	bool		has_max_age;
 	Interval	max_age;		/* since the user authenticated */
 } Permission;
+
+static inline uint32
+hash_key(const PermissionKey *key)
+{
+	return hash_combine(hash_bytes((const unsigned char *) key->action.data, key->action.len),
+						hash_bytes((const unsigned char *) key->resource_type.data, key->resource_type.len));
+}
+
+static inline bool
+names_equal(const TnName *a, const TnName *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static inline bool
+keys_equal(const PermissionKey *a, const PermissionKey *b)
+{
+	return names_equal(&a->action, &b->action) && names_equal(&a->resource_type, &b->resource_type);
+}
+
+#define SH_PREFIX permissions
+#define SH_ELEMENT_TYPE Permission
+#define SH_KEY_TYPE PermissionKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, key) hash_key(&(key))
+#define SH_EQUAL(table, a, b) keys_equal(&(a), &(b))
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, permission) (permission)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 typedef struct PermissionSet
 {
 	int			n_roles;
 	pg_uuid_t  *role_ids;
-	HTAB	   *permissions;	/* of Permission */
+	permissions_hash *permissions;
 } PermissionSet;
 
 typedef enum Decision
@@ -63,18 +100,14 @@ static uint64 sets_generation = 0;
 static PermissionSet *last_set = NULL;
 static uint64 last_version = 0;
 
-/*
- * False if a name is too long to be one.
- */
-static bool
-make_key(PermissionKey *key, const char *action, const char *resource_type)
+static TnName
+scan_name(TnScan *scan, HeapTuple tuple, int column)
 {
-	if (strlen(action) >= NAMEDATALEN || strlen(resource_type) >= NAMEDATALEN)
-		return false;
-	memset(key, 0, sizeof(*key));
-	strcpy(key->resource_type, resource_type);
-	strcpy(key->action, action);
-	return true;
+	TnName		name;
+
+	name.data = tn_scan_text(scan, tuple, column);
+	name.len = strlen(name.data);
+	return name;
 }
 
 /*
@@ -82,7 +115,7 @@ make_key(PermissionKey *key, const char *action, const char *resource_type)
  * says of a role.
  */
 static void
-read_permissions(TnRead *read, TnTable table, const pg_uuid_t *role_id, HTAB *permissions)
+read_permissions(TnRead *read, TnTable table, const pg_uuid_t *role_id, permissions_hash *permissions)
 {
 	TnScan		scan;
 	HeapTuple	tuple;
@@ -91,52 +124,42 @@ read_permissions(TnRead *read, TnTable table, const pg_uuid_t *role_id, HTAB *pe
 				  TN_PERMISSIONS_ROLE_ID, UUIDPGetDatum(role_id), 0, 0);
 	while ((tuple = tn_scan_next(&scan)) != NULL)
 	{
-		PermissionKey key;
+		PermissionKey key = {scan_name(&scan, tuple, TN_PERMISSIONS_ACTION),
+		scan_name(&scan, tuple, TN_PERMISSIONS_RESOURCE_TYPE)};
+		bool		found;
 
-		if (make_key(&key, tn_scan_text(&scan, tuple, TN_PERMISSIONS_ACTION),
-					 tn_scan_text(&scan, tuple, TN_PERMISSIONS_RESOURCE_TYPE)))
-			(void) hash_search(permissions, &key,
-							   table == TN_REVOKED_PERMISSIONS ? HASH_REMOVE : HASH_ENTER, NULL);
+		if (table == TN_REVOKED_PERMISSIONS)
+			(void) permissions_delete(permissions, key);
+		else
+			(void) permissions_insert(permissions, key, &found);
 	}
 	tn_scan_end(&scan);
-}
-
-static HTAB *
-create_permissions(MemoryContext context)
-{
-	HASHCTL		ctl = {
-		.keysize = sizeof(PermissionKey),
-		.entrysize = sizeof(Permission),
-		.hcxt = context
-	};
-
-	return hash_create("tenancy permissions", 32, &ctl,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /*
  * A revocation is of one role's grant: another role may still give it.
  */
 static void
-add_role(TnRead *read, const pg_uuid_t *role_id, HTAB *permissions)
+add_role(TnRead *read, const pg_uuid_t *role_id, permissions_hash *permissions)
 {
-	HTAB	   *granted = create_permissions(CurrentMemoryContext);
-	HASH_SEQ_STATUS seq;
+	permissions_hash *granted = permissions_create(CurrentMemoryContext, 32, NULL);
+	permissions_iterator iterator;
 	Permission *permission;
+	bool		found;
 
 	read_permissions(read, TN_ROLE_PERMISSIONS, role_id, granted);
 	read_permissions(read, TN_REVOKED_PERMISSIONS, role_id, granted);
-	hash_seq_init(&seq, granted);
-	while ((permission = hash_seq_search(&seq)) != NULL)
-		((Permission *) hash_search(permissions, &permission->key, HASH_ENTER, NULL))->has_max_age = false;
-	hash_destroy(granted);
+	permissions_start_iterate(granted, &iterator);
+	while ((permission = permissions_iterate(granted, &iterator)) != NULL)
+		permissions_insert(permissions, permission->key, &found)->has_max_age = false;
+	permissions_destroy(granted);
 }
 
 /*
  * Whatever role grants them, some permissions need a fresh authentication.
  */
 static void
-read_max_ages(TnRead *read, HTAB *permissions)
+read_max_ages(TnRead *read, permissions_hash *permissions)
 {
 	TnScan		scan;
 	HeapTuple	tuple;
@@ -146,12 +169,10 @@ read_max_ages(TnRead *read, HTAB *permissions)
 	{
 		bool		isnull;
 		Datum		max_age = tn_scan_value(&scan, tuple, TN_FRESH_AUTHENTICATIONS_MAX_AGE, &isnull);
-		Permission *permission = NULL;
-		PermissionKey key;
+		PermissionKey key = {scan_name(&scan, tuple, TN_FRESH_AUTHENTICATIONS_ACTION),
+		scan_name(&scan, tuple, TN_FRESH_AUTHENTICATIONS_RESOURCE_TYPE)};
+		Permission *permission = permissions_lookup(permissions, key);
 
-		if (make_key(&key, tn_scan_text(&scan, tuple, TN_FRESH_AUTHENTICATIONS_ACTION),
-					 tn_scan_text(&scan, tuple, TN_FRESH_AUTHENTICATIONS_RESOURCE_TYPE)))
-			permission = hash_search(permissions, &key, HASH_FIND, NULL);
 		if (permission != NULL)
 		{
 			permission->has_max_age = true;
@@ -175,8 +196,9 @@ build_set(const TnSession *session)
 	set->role_ids = MemoryContextAlloc(context, Max(size, 1));
 	if (size > 0)
 		memcpy(set->role_ids, session->role_ids, size);
-	set->permissions = create_permissions(context);
+	set->permissions = permissions_create(context, 32, NULL);
 
+	old = MemoryContextSwitchTo(context);
 	tn_read_begin(&read);
 	for (int i = 0; i < set->n_roles; i++)
 		add_role(&read, &set->role_ids[i], set->permissions);
@@ -184,7 +206,7 @@ build_set(const TnSession *session)
 	tn_read_end(&read);
 
 	MemoryContextSetParent(context, sets_context);
-	old = MemoryContextSwitchTo(sets_context);
+	MemoryContextSwitchTo(sets_context);
 	sets = lappend(sets, set);
 	MemoryContextSwitchTo(old);
 	return set;
@@ -230,20 +252,20 @@ find_set(const TnSession *session)
  * this name: nothing is known of an action of an application's own.
  */
 static bool
-only_reads(const char *action)
+only_reads(TnName action)
 {
-	return strcmp(action, "read") == 0;
+	return action.len == 4 && memcmp(action.data, "read", 4) == 0;
 }
 
 static Decision
-decide(const TnSession *session, const char *action, const char *resource_type)
+decide(const TnSession *session, TnName action, TnName resource_type)
 {
 	const Permission *permission;
-	PermissionKey key;
+	PermissionKey key = {action, resource_type};
 
-	if (session->status != TN_STATUS_ACTIVE || !make_key(&key, action, resource_type))
+	if (session->status != TN_STATUS_ACTIVE)
 		return NOT_GRANTED;
-	permission = hash_search(find_set(session)->permissions, &key, HASH_FIND, NULL);
+	permission = permissions_lookup(find_set(session)->permissions, key);
 	if (permission == NULL)
 		return NOT_GRANTED;
 	if (permission->has_max_age && !tn_session_is_fresh(session, &permission->max_age))
@@ -257,7 +279,7 @@ decide(const TnSession *session, const char *action, const char *resource_type)
  * May this session do that?  Only an ACTIVE one may do anything.
  */
 bool
-tn_policy_allows(const TnSession *session, const char *action, const char *resource_type)
+tn_policy_allows(const TnSession *session, TnName action, TnName resource_type)
 {
 	return decide(session, action, resource_type) == ALLOWED;
 }
@@ -289,7 +311,7 @@ role_names(const TnSession *session)
  * the session.
  */
 const TnSession *
-tn_policy_require(const char *action, const char *resource_type)
+tn_policy_require(TnName action, TnName resource_type)
 {
 	const TnSession *session = tn_session();
 
@@ -302,21 +324,24 @@ tn_policy_require(const char *action, const char *resource_type)
 		case NOT_GRANTED:
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied to %s %s", action, resource_type),
+					 errmsg("permission denied to %.*s %.*s", action.len, action.data,
+							resource_type.len, resource_type.data),
 					 errdetail("The user's roles in this org do not grant it. Roles: %s.", role_names(session)),
 					 errhint("Ask an admin of the org for a role that does; tenancy.my_permissions() lists what is granted.")));
 			break;
 		case NOT_FRESH:
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission to %s %s needs a fresh authentication", action, resource_type),
+					 errmsg("permission to %.*s %.*s needs a fresh authentication", action.len, action.data,
+							resource_type.len, resource_type.data),
 					 errdetail("The user's roles grant it, but the token does not say that the user has authenticated lately enough."),
 					 errhint("Let the user sign in or verify themself again and set the new token; tenancy.permission_matrix says how fresh it must be.")));
 			break;
 		case READ_ONLY:
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied to %s %s in a read-only session", action, resource_type),
+					 errmsg("permission denied to %.*s %.*s in a read-only session", action.len, action.data,
+							resource_type.len, resource_type.data),
 					 errdetail("The user's roles grant it, but a superadmin acts as this user in order to look, not to change anything."),
 					 errhint("Call tenancy.stop_acting() first; tenancy.act_as(user_id, reason, read_only => false) allows changes.")));
 			break;
@@ -332,14 +357,16 @@ tn_policy_require(const char *action, const char *resource_type)
 List *
 tn_policy_permissions(const TnSession *session)
 {
-	HASH_SEQ_STATUS seq;
+	permissions_hash *permissions;
+	permissions_iterator iterator;
 	Permission *granted;
 	List	   *result = NIL;
 
 	if (session->status != TN_STATUS_ACTIVE)
 		return NIL;
-	hash_seq_init(&seq, find_set(session)->permissions);
-	while ((granted = hash_seq_search(&seq)) != NULL)
+	permissions = find_set(session)->permissions;
+	permissions_start_iterate(permissions, &iterator);
+	while ((granted = permissions_iterate(permissions, &iterator)) != NULL)
 	{
 		TnPermission *permission;
 
@@ -347,8 +374,8 @@ tn_policy_permissions(const TnSession *session)
 			continue;
 		permission = palloc(sizeof(TnPermission));
 
-		permission->resource_type = granted->key.resource_type;
-		permission->action = granted->key.action;
+		permission->resource_type = granted->key.resource_type.data;
+		permission->action = granted->key.action.data;
 		result = lappend(result, permission);
 	}
 	return result;

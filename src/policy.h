@@ -13,15 +13,24 @@
 
 #include "session.h"
 
+/*
+ * The name of an action or of a resource type, as an argument has it: without
+ * a zero at its end.
+ */
+typedef struct TnName
+{
+	const char *data;
+	int			len;
+} TnName;
+
 typedef struct TnPermission
 {
 	const char *resource_type;
 	const char *action;
 } TnPermission;
 
-extern bool tn_policy_allows(const TnSession *session, const char *action,
-							 const char *resource_type);
-extern const TnSession *tn_policy_require(const char *action, const char *resource_type);
+extern bool tn_policy_allows(const TnSession *session, TnName action, TnName resource_type);
+extern const TnSession *tn_policy_require(TnName action, TnName resource_type);
 extern List *tn_policy_permissions(const TnSession *session);
 
 #endif							/* TN_POLICY_H */

@@ -93,7 +93,7 @@ static dlist_head used_entries; /* most recently used first */
 static dlist_head free_entries;
 
 static uint64 last_entry_id = 0;
-static uint64 uses = 0;
+uint64		tn_session_uses = 0;
 static uint64 last_version = 0;
 
 static const TnSession anonymous = {.status = TN_STATUS_ANONYMOUS};
@@ -515,7 +515,7 @@ tn_session(void)
 	Entry	   *entry;
 	int64		now;
 
-	uses++;
+	tn_session_uses++;
 	if (value == NULL)
 		return &anonymous;
 
@@ -555,16 +555,6 @@ tn_session_announce(void)
 	session = tn_session();
 	if (tn_cross_org && session->is_superadmin)
 		tn_audit_log_cross_org(&session->user_id);
-}
-
-/*
- * How often tn_session() was called in this backend: what runs between two
- * equal values does not depend on the identity.
- */
-uint64
-tn_session_uses(void)
-{
-	return uses;
 }
 
 /*

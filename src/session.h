@@ -74,9 +74,14 @@ typedef struct TnIdentity
 	bool		read_only;
 } TnIdentity;
 
+/*
+ * How often the session was asked for in this backend: what runs between two
+ * equal values does not depend on the identity.
+ */
+extern uint64 tn_session_uses;
+
 extern const TnSession *tn_session(void);
 extern void tn_session_announce(void);
-extern uint64 tn_session_uses(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
 extern const TnSession *tn_session_of_user_for_change(void);

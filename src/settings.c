@@ -23,6 +23,7 @@
 #include "utils/plancache.h"
 #include "utils/varlena.h"
 
+#include "changes.h"
 #include "redaction.h"
 #include "settings.h"
 #include "token.h"
@@ -126,6 +127,7 @@ static void
 assign_session_token(const char *newval, void *extra)
 {
 	tn_session_token_value = extra;
+	tn_changes++;
 
 	if (extra != NULL)
 		(void) tn_redaction_hide_statement();
@@ -161,12 +163,14 @@ static void
 assign_org(const char *newval, void *extra)
 {
 	tn_org_serial = extra == NULL ? 0 : ((TnSettingValue *) extra)->serial;
+	tn_changes++;
 }
 
 static void
 assign_impersonation(const char *newval, void *extra)
 {
 	tn_impersonation_serial = extra == NULL ? 0 : ((TnSettingValue *) extra)->serial;
+	tn_changes++;
 }
 
 /*
@@ -224,6 +228,7 @@ assign_cross_org(bool newval, void *extra)
 {
 	if (newval != tn_cross_org)
 		ResetPlanCache();
+	tn_changes++;
 }
 
 /*

@@ -24,9 +24,11 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/xact.h"
 #include "lib/ilist.h"
 #include "nodes/primnodes.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "statement.h"
 
@@ -82,14 +84,52 @@ settle(MemoryContext query_context, const TnSession *session)
 }
 
 /*
- * Called by each function that policies call, with the session that it is
- * about to answer for.  Raises an error if the same query was answered for
- * another one before.
+ * Are all arguments constants, as in policies?
+ */
+static bool
+has_same_arguments(FmgrInfo *function)
+{
+	ListCell   *lc;
+
+	if (function->fn_expr == NULL || !IsA(function->fn_expr, FuncExpr))
+		return false;
+	foreach(lc, ((FuncExpr *) function->fn_expr)->args)
+	{
+		if (!IsA(lfirst(lc), Const))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * An answer that does not hold yet, in the function's fn_extra.  To be called
+ * before the session is asked for: if a change is heard of meanwhile, or an
+ * error raised, it will not hold.
+ */
+TnAnswer *
+tn_answer_begin(FmgrInfo *function)
+{
+	TnAnswer   *answer = function->fn_extra;
+
+	if (answer == NULL)
+	{
+		answer = MemoryContextAllocZero(function->fn_mcxt, sizeof(TnAnswer));
+		answer->same_arguments = has_same_arguments(function);
+		function->fn_extra = answer;
+	}
+	answer->changes = 0;
+	answer->begun = tn_changes;
+	return answer;
+}
+
+/*
+ * To be called with the session that the answer is about.  Raises an error if
+ * the same query was answered for another one before.
  */
 void
-tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
+tn_answer_check(TnAnswer *answer, FmgrInfo *function, const TnSession *session)
 {
-	Settled    *settled = function->fn_extra;
+	Settled    *settled = answer->settled;
 	TnIdentity	now;
 
 	if (settled == NULL)
@@ -101,7 +141,7 @@ tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
 		settled = find(function->fn_mcxt);
 		if (settled == NULL)
 			settled = settle(function->fn_mcxt, session);
-		function->fn_extra = settled;
+		answer->settled = settled;
 	}
 
 	if (settled->version == session->version)
@@ -114,4 +154,69 @@ tn_statement_check_identity(FmgrInfo *function, const TnSession *session)
 				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
 				 errhint("Set the token or the org in a statement of its own.")));
 	settled->version = session->version;
+}
+
+static TnAnswer *
+give(TnAnswer *answer, Datum value, bool isnull)
+{
+	answer->value = value;
+	answer->isnull = isnull;
+	if (answer->settled == NULL && ActiveSnapshotSet())
+	{
+		Snapshot	snapshot = GetActiveSnapshot();
+
+		answer->statement = GetCurrentStatementStartTimestamp();
+		answer->xmax = snapshot->xmax;
+		answer->xcnt = snapshot->xcnt;
+		answer->subxcnt = snapshot->subxcnt;
+	}
+	answer->changes = answer->same_arguments ? answer->begun : 0;
+	return answer;
+}
+
+/*
+ * The answer, if it holds, of a call that no policy makes.  The statement must
+ * be the same, and the snapshot: PL/pgSQL keeps a function's expressions from
+ * one of its statements to the next, among which other transactions may have
+ * ended.
+ */
+TnAnswer *
+tn_answer_elsewhere(TnAnswer *answer)
+{
+	Snapshot	snapshot;
+
+	if (answer->statement != GetCurrentStatementStartTimestamp() || !ActiveSnapshotSet())
+		return NULL;
+	snapshot = GetActiveSnapshot();
+	if (answer->xmax != snapshot->xmax || answer->xcnt != snapshot->xcnt ||
+		answer->subxcnt != snapshot->subxcnt)
+		return NULL;
+	tn_session_uses++;
+	return answer;
+}
+
+/*
+ * Completes an answer.
+ */
+TnAnswer *
+tn_answer_bool(TnAnswer *answer, bool value)
+{
+	return give(answer, BoolGetDatum(value), false);
+}
+
+/*
+ * The same; NULL for a null.  A copy is made where the value is another one
+ * than before, which somebody may still hold.
+ */
+TnAnswer *
+tn_answer_uuid(TnAnswer *answer, FmgrInfo *function, const pg_uuid_t *uuid)
+{
+	pg_uuid_t  *copy = DatumGetUUIDP(answer->value);
+
+	if (uuid != NULL && (copy == NULL || memcmp(copy, uuid, sizeof(pg_uuid_t)) != 0))
+	{
+		copy = MemoryContextAlloc(function->fn_mcxt, sizeof(pg_uuid_t));
+		*copy = *uuid;
+	}
+	return give(answer, UUIDPGetDatum(copy), uuid == NULL);
 }

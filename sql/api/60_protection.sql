@@ -24,9 +24,9 @@
 -- restrictive policies into permissive ones on its shards. Each test is one bare call of a STABLE
 -- function: a sub-select would hide the org from the planner, and Citus refuses it.
 --
--- For writing, the wall is the gate itself. With a WHERE clause the policies for reading apply too,
--- the tests are merged, and the planner checks the wall's first: with current_org() there, somebody
--- whose org is suspended would update no row and not be told why.
+-- The wall is the same test once more: the planner drops what it has already, so that a query pays
+-- for one call. A policy that somebody adds can neither cross an org nor allow what no role grants;
+-- and a refused write says why, which current_org() as the wall would keep from being asked.
 CREATE OR REPLACE FUNCTION tenancy.protection_policies(p_column name, p_type text)
 RETURNS TABLE (policy name, command text, polcmd "char", permissive boolean, using_expr text, check_expr text)
 LANGUAGE sql
@@ -34,22 +34,18 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET quote_all_identifiers = off
 AS $$
-	SELECT test.policy::name, cmd.command, cmd.polcmd, test.permissive,
+	SELECT (kind.prefix || cmd.action)::name, cmd.command, cmd.polcmd, kind.permissive,
 		   CASE WHEN cmd.command <> 'INSERT' THEN test.expr END,
 		   CASE WHEN cmd.command IN ('INSERT', 'UPDATE') THEN test.expr END
-	  FROM (VALUES ('read',   'SELECT', 'r'::"char", 'current_org_if(%L::text, %L::text)', 'current_org()',
-					'(%s OR tenancy.cross_org_active())'),
-				   ('create', 'INSERT', 'a'::"char", 'require_org(%L::text, %L::text)', 'require_org(%L::text, %L::text)', '%s'),
-				   ('update', 'UPDATE', 'w'::"char", 'require_org(%L::text, %L::text)', 'require_org(%L::text, %L::text)', '%s'),
-				   ('delete', 'DELETE', 'd'::"char", 'require_org(%L::text, %L::text)', 'require_org(%L::text, %L::text)', '%s'))
-			 AS cmd (action, command, polcmd, gate, wall, shape)
-	 CROSS JOIN LATERAL (VALUES ('tenancy_' || cmd.action, true, cmd.gate),
-								('tenancy_wall_' || cmd.action, false, cmd.wall))
-			 AS kind (policy, permissive, org)
-	 CROSS JOIN LATERAL (SELECT kind.policy, kind.permissive,
-								format(cmd.shape, format('(%I OPERATOR(pg_catalog.=) tenancy.%s)', p_column,
-														 format(kind.org, cmd.action, p_type))))
-			 AS test (policy, permissive, expr)
+	  FROM (VALUES ('read',   'SELECT', 'r'::"char", 'current_org_if', '(%s OR tenancy.cross_org_active())'),
+				   ('create', 'INSERT', 'a'::"char", 'require_org', '%s'),
+				   ('update', 'UPDATE', 'w'::"char", 'require_org', '%s'),
+				   ('delete', 'DELETE', 'd'::"char", 'require_org', '%s'))
+			 AS cmd (action, command, polcmd, function, shape)
+	 CROSS JOIN LATERAL (SELECT format(cmd.shape, format('(%I OPERATOR(pg_catalog.=) tenancy.%s(%L::text, %L::text))',
+														 p_column, cmd.function, cmd.action, p_type)))
+			 AS test (expr)
+	 CROSS JOIN (VALUES ('tenancy_', true), ('tenancy_wall_', false)) AS kind (prefix, permissive)
 $$;
 COMMENT ON FUNCTION tenancy.protection_policies(name, text) IS
 	'Internal: the eight policies of a protected table.';
