@@ -15,8 +15,8 @@ use JSON::PP;
 use Time::HiRes qw(time);
 
 my %SIZES = (
-	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25},
-	quick => {slots => 40, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.06});
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, tokens => 500},
+	quick => {slots => 40, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.06, tokens => 200});
 
 # A statement this slow is measured once, and one this slow has nothing to gain from pipelining.
 my $SLOW = 1;
@@ -242,6 +242,24 @@ sub measure
 		vars => {org => $variant->{org} // $self->org($work->{org}), %{$variant->{vars} // {}}}, transactions => $wanted + $unsettled, seed => $round + 1);
 	splice @latencies, 0, $unsettled;
 	return $state->{estimate} = middle(@latencies) / $batch;
+}
+
+# Seconds for a statement under each of these tokens in turn, 50 in a message, and for the SET before it. The tokens are
+# gone through several times: so many are between two uses that a connection has forgotten each by then. Options:
+# tokens, setting, statement, user, database.
+sub measure_tokens
+{
+	my ($self, %option) = @_;
+	my @tokens = @{$option{tokens}};
+	my $n = @tokens;
+	my $script = '';
+	while (my @message = splice @tokens, 0, 50)
+	{
+		$script .= join '', "\\startpipeline\n", (map { "SET $option{setting} = '$_';\n$option{statement};\n" } @message), "\\endpipeline\n";
+	}
+	my @latencies = $self->pgbench(%option{'user', 'database'}, script => $script, transactions => 6);
+	shift @latencies;
+	return median(@latencies) / $n;
 }
 
 # What a statement returns, and a first idea of how long it takes: by psql, and nothing is kept of it.
