@@ -12,14 +12,14 @@ use strict;
 use warnings;
 
 use JSON::PP;
+use List::Util qw(max min sum);
 use Time::HiRes qw(time);
 
 my %SIZES = (
-	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, tokens => 500},
-	quick => {slots => 40, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.06, tokens => 200});
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, slow => 0.3, tokens => 500},
+	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.05, slow => 0.01, tokens => 200});
 
-# A statement this slow is measured once, and one this slow has nothing to gain from pipelining.
-my $SLOW = 1;
+# A statement this slow has nothing to gain from pipelining; and a peer's that takes as long as "slow" is run but once.
 my $UNHURRIED = 0.005;
 # The server makes plans for the parameters five times before it settles on one for all.
 my $UNSETTLED = 8;
@@ -174,12 +174,14 @@ sub sign_in
 	return "SET tenancy.session_token = '$token'";
 }
 
-# A work's statement as a variant sends it: what stands in [[ ]] is for those that name the org.
+# The statement number $i of a message as a variant sends it. What stands in [[ ]] is for those that name the org: the
+# floor, and whom the work adds.
 sub statement
 {
-	my ($self, $work, $variant) = @_;
+	my ($self, $work, $variant, $i) = @_;
 	my $sql = $variant->{statement} // $work->{statement};
-	if ($variant->{names_org}) { $sql =~ s/\[\[|\]\]//g }
+	$sql = $sql->($i) if ref $sql;
+	if ($variant->{names_org} || $work->{named_by} && $work->{named_by}->($variant)) { $sql =~ s/\[\[|\]\]//g }
 	else { $sql =~ s/\[\[.*?\]\]//g }
 	return $sql;
 }
@@ -221,27 +223,39 @@ sub pgbench_report
 sub script
 {
 	my ($self, $work, $variant, $n) = @_;
-	my $sql = $self->statement($work, $variant);
-	my $one = sub { ref $work->{draw} ? $work->{draw}->($sql, $_[0]) : join "\n", $work->{draw} // (), "$sql;\n" };
-	my $body = join '', map { $one->($_) } 1 .. $n;
+	my $draw = $work->{draw} // '';
+	my $body = join '', map { "$draw\n" . $self->statement($work, $variant, $_) . ";\n" } 1 .. $n;
 	$body = "\\startpipeline\n$body\\endpipeline\n" if $n > 1 || $work->{pipelined};
-	return "\\if :first\n$variant->{sign_in};\n\\set first 0\n\\endif\n$body";
+	my $first = $self->first($work, $variant);
+	return "\\if :first\n$first\n\\set first 0\n\\endif\n$body";
+}
+
+# What a connection sends once: its identity, and settings of the work's.
+sub first
+{
+	my ($self, $work, $variant) = @_;
+	return join ' ', map { "$_;" } $variant->{sign_in}, $work->{session} // ();
 }
 
 # Seconds for one statement, $n in a message.
 sub measure
 {
 	my ($self, $work, $variant, $n, $round) = @_;
-	my $state = $variant->{state}{$n} //= {estimate => $variant->{estimate}};
-	return $state->{estimate} if $state->{estimate} > $SLOW;
-	my $batch = $state->{estimate} > $UNHURRIED ? 1 : $n;
-	my $unsettled = $state->{estimate} > $UNHURRIED ? 1 : $UNSETTLED;
-	my $wanted = int($self->{seconds} / ($state->{estimate} * $batch));
-	$wanted = 3 if $wanted < 3;
-	my @latencies = $self->pgbench(user => $variant->{user}, script => $self->script($work, $variant, $batch),
-		vars => {org => $variant->{org} // $self->org($work->{org}), %{$variant->{vars} // {}}}, transactions => $wanted + $unsettled, seed => $round + 1);
-	splice @latencies, 0, $unsettled;
-	return $state->{estimate} = middle(@latencies) / $batch;
+	my $probed = $variant->{probed};
+	return $probed if $variant->{peer} && $probed > $self->{slow};
+	my ($batch, $unsettled) = $probed > $UNHURRIED ? (1, 1) : ($n, $UNSETTLED);
+	my $run = sub {
+		my ($estimate) = @_;
+		my $transactions = $unsettled + max(3, int($self->{seconds} / ($estimate * $batch)));
+		my @latencies = $self->pgbench(user => $variant->{user}, script => $self->script($work, $variant, $batch),
+			vars => {org => $self->org($work->{org}), %{$variant->{vars} // {}}}, transactions => $transactions, seed => $round + 1);
+		# A backend's first look at each page of shared memory is dear, too.
+		splice @latencies, 0, max($unsettled, $batch < $n ? 0 : @latencies / 4);
+		return undisturbed(@latencies) / $batch;
+	};
+	# The probe's time has planning in it: good enough for a first, short run alone.
+	$variant->{estimate}{$n} //= $run->($probed);
+	return $variant->{estimate}{$n} = $run->($variant->{estimate}{$n});
 }
 
 # Seconds for a statement under each of these tokens in turn, 50 in a message, and for the SET before it. The tokens are
@@ -262,29 +276,49 @@ sub measure_tokens
 	return median(@latencies) / $n;
 }
 
-# What a statement returns, and a first idea of how long it takes: by psql, and nothing is kept of it.
+# What a statement returns, and a first idea of how long it takes: by psql, and nothing is kept of it. The first time has
+# the verification of the token and cold caches in it.
 sub probe
 {
 	my ($self, $work, $variant) = @_;
-	my $sql = $self->statement($work, $variant);
-	my $org = $variant->{org} // $self->org($work->{org});
-	my $out = $self->sql("$variant->{sign_in};\n\\g /dev/null\nBEGIN;\n\\timing on\n$sql;\n\\timing off\nROLLBACK;\n" =~ s/;\n\\g/ \\g/r,
-		user => $variant->{user}, vars => {org => "'$org'", (map { $_ => "'$variant->{vars}{$_}'" } keys %{$variant->{vars} // {}}), %{$work->{sample} // {}}});
-	$variant->{estimate} = 0;
-	$variant->{estimate} += $1 / 1000 while $out =~ s/^Time: ([0-9.]+) ms.*\n?//m;
-	die "no time in: $out\n" unless $variant->{estimate};
-	return $out;
+	my ($first, @rows) = $self->probe_times($work, $variant, 1);
+	my ($seconds) = $first < 0.1 ? $self->probe_times($work, $variant, 4) : $first;
+	$variant->{probed} = $seconds;
+	return join "\n", @rows;
 }
 
-# The mean without the fastest and the slowest tenth.
-sub middle
+# The shortest time of so many executions in one session, and the rows of all.
+sub probe_times
 {
-	my @sorted = sort { $a <=> $b } @_;
-	my $tenth = int(@sorted / 10);
-	@sorted = @sorted[$tenth .. $#sorted - $tenth];
-	my $sum = 0;
-	$sum += $_ for @sorted;
-	return $sum / @sorted;
+	my ($self, $work, $variant, $times) = @_;
+	my $sql = $self->statement($work, $variant, 1);
+	my $script = join "\n", '\o /dev/null', $self->first($work, $variant), '\o', 'BEGIN;', '\timing on', ("$sql;") x $times, '\timing off', 'ROLLBACK;';
+	my %vars = (org => $self->org($work->{org}), %{$variant->{vars} // {}});
+	my @lines = split /\n/, $self->sql($script, user => $variant->{user},
+		vars => {(map { $_ => "'$vars{$_}'" } keys %vars), %{$work->{sample} // {}}});
+	my $time = qr/^Time: ([0-9.]+) ms/;
+	my @seconds = map { /$time/ ? $1 / 1000 : () } @lines;
+	# A request is of several statements.
+	my $statements = @seconds / $times;
+	my @executions = map { sum(splice @seconds, 0, $statements) } 1 .. $times;
+	return min(@executions), grep { !/$time/ } @lines;
+}
+
+# The time of an undisturbed transaction: the mean of the fastest quarter, without the very fastest. On a machine that others use,
+# too, many a transaction has waited for a processor. Short ones are taken together first, since pgbench counts microseconds.
+sub undisturbed
+{
+	my @latencies = @_;
+	my $together = min(int(@latencies / 10), int(5e-4 / (median(@latencies) || 1e-6)));
+	if ($together > 1)
+	{
+		my @blocks;
+		push @blocks, sum(splice @latencies, 0, $together) / $together while @latencies >= $together;
+		@latencies = @blocks;
+	}
+	my @sorted = sort { $a <=> $b } @latencies;
+	my ($from, $to) = (int(@sorted * 0.05), int(@sorted * 0.25));
+	return sum(@sorted[$from .. $to]) / ($to - $from + 1);
 }
 
 sub median

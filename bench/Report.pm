@@ -14,11 +14,15 @@ sub table
 	{
 		$text .= "$work->{title}\n";
 		my @forms = @{$work->{forms}};
-		for my $i (0 .. $#{$forms[0]{variants}})
+		for my $row (@{$forms[0]{variants}})
 		{
-			my @row = map { $_->{variants}[$i] } @forms;
-			my %cell = map { $forms[$_]{per_message} => cell($work, $row[$_]) } 0 .. $#forms;
-			$text .= sprintf "  %-44s %21s %21s  %s\n", $row[0]{title}, $cell{50} // '', $cell{1} // '', verdict($work, $row[0]);
+			my %cell;
+			for my $form (@forms)
+			{
+				my ($same) = grep { $_->{name} eq $row->{name} } @{$form->{variants}};
+				$cell{$form->{per_message}} = cell($work, $same) if $same;
+			}
+			$text .= sprintf "  %-44s %21s %21s  %s\n", $row->{title}, $cell{50} // '', $cell{1} // '', verdict($work, $row);
 		}
 	}
 	return $text;
@@ -50,8 +54,8 @@ sub verdict
 	my ($work, $row) = @_;
 	return '' unless $row->{judged} && defined $work->{goal};
 	return $work->{goal} if $work->{goal} !~ /^[0-9.]+$/;
-	my $unit = $work->{unit} eq 'ratio' ? '' : " $work->{unit}";
-	return "<= $work->{goal}$unit " . ($row->{value} <= $work->{goal} ? 'met' : 'MISSED');
+	my $goal = $work->{unit} eq 'ratio' ? sprintf '%.2f', $work->{goal} : "$work->{goal} $work->{unit}";
+	return "<= $goal " . ($row->{value} <= $work->{goal} ? 'met' : 'MISSED');
 }
 
 # ---- the plot ----

@@ -34,7 +34,7 @@ WHERE i.issuer = 'https://bench.test' AND n <> 0;
 
 -- The peers: what their files in bench/peers register. sign_in is what an application sends once a connection;
 -- %org% and %person% are filled in.
-CREATE TABLE bench.peers (name name PRIMARY KEY, title text, using_expr text, sign_in text, position int GENERATED ALWAYS AS IDENTITY);
+CREATE TABLE bench.peers (name name PRIMARY KEY, title text, policy text, sign_in text, position int GENERATED ALWAYS AS IDENTITY);
 
 CREATE FUNCTION bench.make_role(variant name, path text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -45,9 +45,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION bench.add_peer(name name, title text, using_expr text, sign_in text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION bench.add_peer(name name, title text, policy text, sign_in text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	INSERT INTO bench.peers (name, title, using_expr, sign_in) VALUES (name, title, using_expr, sign_in);
+	INSERT INTO bench.peers (name, title, policy, sign_in) VALUES (name, title, policy, sign_in);
 	PERFORM bench.make_role(name, 'peer');
 END
 $$;
@@ -69,11 +69,19 @@ BEGIN
 		EXECUTE format('ALTER TABLE %s ADD FOREIGN KEY (org_id) REFERENCES tenancy.organizations (id)', target);
 		FOR peer IN SELECT * FROM bench.peers p WHERE schema = 'peer' ORDER BY p.position LOOP
 			EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', target);
-			EXECUTE format('CREATE POLICY %I ON %s TO %I USING (%s)', peer.name, target, 'bench_' || peer.name, peer.using_expr);
+			EXECUTE format('CREATE POLICY %I ON %s TO %I USING (%s)', peer.name, target, 'bench_' || peer.name, peer.policy);
 		END LOOP;
 	END LOOP;
 END
 $$;
 
-SELECT bench.make_role('floor', 'floor'), bench.make_role('tenancy', 'ours') \g /dev/null
+-- Something to scan that has no policy.
+CREATE TABLE bench.numbers AS SELECT n FROM generate_series(1, 100000) n;
+VACUUM ANALYZE bench.numbers;
+GRANT USAGE ON SCHEMA bench TO PUBLIC;
+GRANT SELECT ON bench.numbers TO PUBLIC;
+
+SELECT bench.make_role('floor', 'floor'), bench.make_role('tenancy', 'ours'), bench.make_role('unloaded', 'floor') \g /dev/null
+-- The one role whose connections do not load the library, but one that does nothing by itself: a list cannot be empty.
+ALTER ROLE bench_unloaded SET session_preload_libraries = 'plpgsql';
 SELECT tenancy.grant_access('bench_tenancy') \g /dev/null

@@ -25,7 +25,7 @@ sub {
 		org => 10,
 		pipelined => 1,
 		statement => 'BEGIN',
-		draw => sub { "\\set id $first + $bench->{slots} * random(0, 4999)\n$_[0];\n" },
+		draw => "\\set id $first + $bench->{slots} * random(0, 4999)",
 		sample => {id => $first},
 		variants => [
 			{%floor, name => 'floor', title => 'floor: SET LOCAL of a plain setting', statement => $request->("SET LOCAL app.token = '$token'")},
