@@ -45,11 +45,16 @@ static emit_log_hook_type next_emit_log_hook = NULL;
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
 static post_parse_analyze_hook_type next_post_parse_analyze = NULL;
 
+/* Every statement is looked through: a table is quicker than to compare ranges. */
+static const bool base64url[UCHAR_MAX + 1] = {
+	['-'] = true, ['_'] = true,
+	['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true
+};
+
 static inline bool
 is_base64url(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		(c >= '0' && c <= '9') || c == '-' || c == '_';
+	return base64url[(unsigned char) c];
 }
 
 /*
@@ -78,58 +83,59 @@ skip_run(const char *p, bool with_dots)
 }
 
 /*
- * The length of what looks like a JWS in compact form: a run of base64url that
- * decodes to '{"' or '{' and white space ("ey", "ew", "eg", "eQ", "ek"),
- * followed by a dot.  0 if p does not begin with one.
+ * Does what looks like a JWS in compact form begin here: a run of base64url
+ * that decodes to '{"' or '{' and white space ("ey", "ew", "eg", "eQ", "ek"),
+ * followed by a dot?
  */
-static size_t
-token_length(const char *p)
+static bool
+begins_token(const char *p)
 {
 	const char *end;
 
 	if (p[0] != 'e' || p[1] == '\0' || strchr("ywgQk", p[1]) == NULL)
-		return 0;
+		return false;
 	end = skip_run(p, false);
-	if (*end != '.' || end - p < MIN_HEADER_CHARS)
-		return 0;
-	return skip_run(end, true) - p;
+	return *end == '.' && end - p >= MIN_HEADER_CHARS;
 }
 
 /*
- * The length of what looks like the secret of an invitation, or its beginning.
+ * Does what looks like the secret of an invitation begin here, or the beginning
+ * of one?
  */
-static size_t
-secret_length(const char *p)
+static bool
+begins_secret(const char *p)
 {
-	if (strncmp(p, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0 ||
-		strspn(p + strlen(SECRET_PREFIX), "0123456789abcdefABCDEF") < MIN_SECRET_CHARS)
-		return 0;
-	return skip_run(p, false) - p;
+	return p[0] == 'i' && strncmp(p, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0 &&
+		strspn(p + strlen(SECRET_PREFIX), "0123456789abcdefABCDEF") >= MIN_SECRET_CHARS;
 }
 
 /*
- * The first token or secret in text.  Its length goes to *len.
+ * The first token or secret in text.  It goes as far as skip_run() does, over
+ * dots in a token.
  */
 static const char *
-find_token(const char *text, size_t *len)
+find_token(const char *text)
 {
-	for (const char *p = text; *p != '\0'; p++)
+	const char *p = text;
+
+	for (;;)
 	{
-		if ((p[0] != 'e' && p[0] != 'i') || (p > text && is_base64url(p[-1])))
-			continue;
-		*len = p[0] == 'e' ? token_length(p) : secret_length(p);
-		if (*len > 0)
+		while (!is_base64url(*p))
+		{
+			if (*p++ == '\0')
+				return NULL;
+		}
+		if (begins_token(p) || begins_secret(p))
 			return p;
+		while (is_base64url(*p))
+			p++;
 	}
-	return NULL;
 }
 
 static bool
 contains_token(const char *text)
 {
-	size_t		len;
-
-	return text != NULL && find_token(text, &len) != NULL;
+	return text != NULL && find_token(text) != NULL;
 }
 
 /*
@@ -155,18 +161,17 @@ redact(char **field, MemoryContext context)
 	MemoryContext old;
 	const char *rest = *field;
 	const char *token;
-	size_t		len;
 
 	if (!contains_token(*field))
 		return;
 
 	old = MemoryContextSwitchTo(context);
 	initStringInfo(&clean);
-	while ((token = find_token(rest, &len)) != NULL)
+	while ((token = find_token(rest)) != NULL)
 	{
 		appendBinaryStringInfo(&clean, rest, token - rest);
 		appendStringInfoString(&clean, REPLACEMENT);
-		rest = token + len;
+		rest = skip_run(token, begins_token(token));
 	}
 	appendStringInfoString(&clean, rest);
 	*field = clean.data;

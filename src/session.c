@@ -220,6 +220,24 @@ create_entry(uint64 hash, size_t len)
 }
 
 /*
+ * Is it the token in force, of that length, verified under the present keyring?
+ */
+static bool
+is_of_token(const Entry *entry, size_t len)
+{
+	return entry->keyring_generation == tn_catalog_keyring_generation() &&
+		entry->len == len && memcmp(entry->text, tn_session_token, len) == 0;
+}
+
+static Entry *
+remember_entry(TnSettingValue *value, Entry *entry)
+{
+	value->entry_slot = entry - slots;
+	value->entry_id = entry->id;
+	return entry;
+}
+
+/*
  * The entry of the token in force, verified under the present keyring.
  */
 static Entry *
@@ -241,14 +259,21 @@ find_entry(TnSettingValue *value)
 	if (n_slots != tn_session_cache_size)
 		create_cache();
 	len = strlen(tn_session_token);
+
+	/* Set again, as by every request of one user: no hash is needed. */
+	if (!dlist_is_empty(&used_entries))
+	{
+		entry = dlist_container(Entry, lru, dlist_head_node(&used_entries));
+		if (is_of_token(entry, len))
+			return remember_entry(value, entry);
+	}
+
 	hash = DatumGetUInt64(hash_any_extended((const unsigned char *) tn_session_token, len, 0));
 	indexed = hash_search(slot_index, &hash, HASH_FIND, NULL);
 	entry = indexed == NULL ? NULL : &slots[indexed->slot];
 
 	/* Of two tokens with one hash the later takes the place. */
-	if (entry != NULL &&
-		(entry->keyring_generation != tn_catalog_keyring_generation() ||
-		 entry->len != len || memcmp(entry->text, tn_session_token, len) != 0))
+	if (entry != NULL && !is_of_token(entry, len))
 	{
 		free_entry(entry);
 		entry = NULL;
@@ -257,10 +282,7 @@ find_entry(TnSettingValue *value)
 		entry = create_entry(hash, len);
 	else
 		dlist_move_head(&used_entries, &entry->lru);
-
-	value->entry_slot = entry - slots;
-	value->entry_id = entry->id;
-	return entry;
+	return remember_entry(value, entry);
 }
 
 /*
