@@ -196,13 +196,18 @@ sub pgbench
 	my $prefix = "$self->{work}/tmp/log";
 	unlink glob "$prefix.*";
 	$self->pgbench_report(%option, report => ['-l', "--log-prefix=$prefix"]);
-	my @latencies;
-	for my $file (glob "$prefix.*")
-	{
-		open my $log, '<', $file or die "$file: $!\n";
-		push @latencies, map { (split / /)[2] / 1e6 } <$log>;
-	}
-	return @latencies;
+	return map { (split / /)[2] / 1e6 } map { split /\n/, $self->read($_) } glob "$prefix.*";
+}
+
+# Seconds from the end of one connection's only transaction to the end of the next one's. Options: as for pgbench_report.
+sub pgbench_connections
+{
+	my ($self, %option) = @_;
+	my $prefix = "$self->{work}/tmp/log";
+	unlink glob "$prefix.*";
+	$self->pgbench_report(%option, report => ['-C', '-l', "--log-prefix=$prefix"]);
+	my @ends = map { my @field = split / /; $field[4] + $field[5] / 1e6 } map { split /\n/, $self->read($_) } glob "$prefix.*";
+	return map { $ends[$_] - $ends[$_ - 1] } 1 .. $#ends;
 }
 
 # What pgbench prints. Options: user, script, transactions, or seconds; vars; clients, database, seed; report, what it
@@ -258,22 +263,23 @@ sub measure
 	return $variant->{estimate}{$n} = $run->($variant->{estimate}{$n});
 }
 
-# Seconds for a statement under each of these tokens in turn, 50 in a message, and for the SET before it. The tokens are
-# gone through several times: so many are between two uses that a connection has forgotten each by then. Options:
-# tokens, setting, statement, user, database.
+# Seconds for a statement under another token each time, and for the SET before it, $n in a message. There are so many tokens
+# that a connection has forgotten each by its next turn. Options: tokens, setting, statement, user, database.
 sub measure_tokens
 {
-	my ($self, %option) = @_;
+	my ($self, $n, %option) = @_;
 	my @tokens = @{$option{tokens}};
-	my $n = @tokens;
-	my $script = '';
-	while (my @message = splice @tokens, 0, 50)
+	my ($script, $messages) = ('', 0);
+	while (my @message = splice @tokens, 0, $n)
 	{
-		$script .= join '', "\\startpipeline\n", (map { "SET $option{setting} = '$_';\n$option{statement};\n" } @message), "\\endpipeline\n";
+		$script .= join '', ($messages ? '\elif' : '\if'), " :turn = $messages\n\\startpipeline\n",
+		  (map { "SET $option{setting} = '$_';\n$option{statement};\n" } @message), "\\endpipeline\n";
+		$messages++;
 	}
-	my @latencies = $self->pgbench(%option{'user', 'database'}, script => $script, transactions => 6);
-	shift @latencies;
-	return median(@latencies) / $n;
+	$script .= "\\endif\n\\set turn (:turn + 1) % $messages\n";
+	my @latencies = $self->pgbench(%option{'user', 'database'}, script => $script, vars => {turn => 0}, transactions => 6 * $messages);
+	splice @latencies, 0, $messages;
+	return undisturbed(@latencies) / $n;
 }
 
 # What a statement returns, and a first idea of how long it takes: by psql, and nothing is kept of it. The first time has

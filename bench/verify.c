@@ -6,9 +6,10 @@
  * usage: verify raw|libjwt KEY ALG TOKENS
  *
  * Verifies every token of a file, one a line, with one key, several times
- * over, and prints the nanoseconds that one takes.  raw is OpenSSL alone, given
- * the signature as OpenSSL has it; libjwt is the library with the checker that
- * the extension has for a key, and nothing of the extension's own.
+ * over, and prints the nanoseconds that one takes: the mean of the tokens' best
+ * times, which are those that nothing else has disturbed.  raw is OpenSSL alone,
+ * given the signature as OpenSSL has it; libjwt is the library with the checker
+ * that the extension has for a key, and nothing of the extension's own.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +25,7 @@
 #include "signing.h"
 
 #define MAX_TOKENS 10000
-#define PASSES 9
+#define PASSES 20
 
 typedef struct Token
 {
@@ -32,6 +33,7 @@ typedef struct Token
 	size_t		input_len;		/* of what is signed */
 	unsigned char signature[MINT_MAX_SIGNATURE];
 	size_t		signature_len;
+	double		best;			/* nanoseconds; 0: not verified yet */
 } Token;
 
 static Token tokens[MAX_TOKENS];
@@ -126,18 +128,28 @@ now(void)
 	return (double) time.tv_sec * 1e9 + (double) time.tv_nsec;
 }
 
-static int
-by_size(const void *a, const void *b)
+static void
+verify_all(const MintKey *key, const EVP_MD *digest, TnKey *ours)
 {
-	double		difference = *(const double *) a - *(const double *) b;
+	for (int i = 0; i < n_tokens; i++)
+	{
+		Token	   *token = &tokens[i];
+		double		start = now();
+		double		taken;
 
-	return difference < 0 ? -1 : difference > 0;
+		if (ours != NULL ? jwt_checker_verify(tn_key_checker(ours), token->text) != 0 :
+			!verify_raw(key, digest, token))
+			fail("a signature is bad");
+		taken = now() - start;
+		if (token->best == 0 || taken < token->best)
+			token->best = taken;
+	}
 }
 
 int
 main(int argc, char **argv)
 {
-	double		times[PASSES];
+	double		sum = 0;
 	const char *reason;
 	MintKey    *key;
 	TnKey	   *ours = NULL;
@@ -159,18 +171,9 @@ main(int argc, char **argv)
 	}
 
 	for (int pass = 0; pass < PASSES; pass++)
-	{
-		double		start = now();
-
-		for (int i = 0; i < n_tokens; i++)
-		{
-			if (ours != NULL ? jwt_checker_verify(tn_key_checker(ours), tokens[i].text) != 0 :
-				!verify_raw(key, digest, &tokens[i]))
-				fail("a signature is bad");
-		}
-		times[pass] = (now() - start) / n_tokens;
-	}
-	qsort(times, PASSES, sizeof(double), by_size);
-	printf("%.0f\n", times[PASSES / 2]);
+		verify_all(key, digest, ours);
+	for (int i = 0; i < n_tokens; i++)
+		sum += tokens[i].best;
+	printf("%.0f\n", sum / n_tokens);
 	return 0;
 }

@@ -103,6 +103,7 @@ SQL
 			name => "provision_$clients",
 			title => "provision_user, new subject, $clients client" . ($clients > 1 ? 's' : ''),
 			goal => 1.15,
+			forms => [1],
 			variants => [
 				$variant->('floor', 'floor: one statement of a superuser', 'postgres', $ignored, $ROWS),
 				$variant->('tenancy', 'tenancy, the token verified before', 'bench_tenancy',
