@@ -277,7 +277,7 @@ sub measure_tokens
 		$messages++;
 	}
 	$script .= "\\endif\n\\set turn (:turn + 1) % $messages\n";
-	my @latencies = $self->pgbench(%option{'user', 'database'}, script => $script, vars => {turn => 0}, transactions => 6 * $messages);
+	my @latencies = $self->pgbench(%option{'user', 'database'}, script => $script, vars => {turn => 0}, transactions => 4 * $messages);
 	splice @latencies, 0, $messages;
 	return undisturbed(@latencies) / $n;
 }
