@@ -37,6 +37,7 @@ OBJS = \
 	src/cursors.o \
 	src/explain.o \
 	src/conflict.o \
+	src/pushdown.o \
 	src/onboarding.o \
 	src/ownership.o \
 	src/functions.o \
@@ -48,6 +49,7 @@ SQL_SCHEMA = \
 	sql/schema/20_directory.sql \
 	sql/schema/30_rbac.sql \
 	sql/schema/35_audit.sql \
+	sql/schema/37_pushdown.sql \
 	sql/schema/40_signal.sql \
 	sql/schema/50_seeds.sql \
 	sql/schema/60_protection.sql
@@ -72,6 +74,7 @@ SQL_API = \
 	sql/api/57_purge.sql \
 	sql/api/58_sync.sql \
 	sql/api/60_protection.sql \
+	sql/api/62_pushdown.sql \
 	sql/api/65_why_not.sql \
 	sql/api/70_access.sql
 

@@ -70,6 +70,10 @@
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
+#define TENANCY_FUNCTION(name) \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
 /*
  * A block that guc.c may free(): malloc'd in 15, in a memory context since
  * 16 (407b50f2d).  NULL when out of memory, as check hooks want it.

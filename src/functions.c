@@ -36,10 +36,6 @@
 #include "settings.h"
 #include "statement.h"
 
-#define TENANCY_FUNCTION(name) \
-	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
-	PG_FUNCTION_INFO_V1(name)
-
 static Datum
 uuid_datum(const pg_uuid_t *uuid)
 {

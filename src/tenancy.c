@@ -13,6 +13,7 @@
 #include "conflict.h"
 #include "cursors.h"
 #include "explain.h"
+#include "pushdown.h"
 #include "redaction.h"
 #include "settings.h"
 
@@ -30,4 +31,5 @@ _PG_init(void)
 	tn_cursors_init();
 	tn_explain_init();
 	tn_conflict_init();
+	tn_pushdown_init();
 }

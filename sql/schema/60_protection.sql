@@ -30,4 +30,5 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.invitations', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.default_orgs', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.impersonations', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.synced_events', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.pushdown_marks', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.audit_events', '');

@@ -62,7 +62,7 @@ CREATE TABLE catalog.tries AS
 		unnest('{SELECT * FROM %s,SELECT FROM %s FOR UPDATE,INSERT INTO %s DEFAULT VALUES,UPDATE %1$s SET %2$I = %2$I,DELETE FROM %s,TRUNCATE %s,LOCK TABLE %s IN EXCLUSIVE MODE}'::text[]) command WHERE relkind IN ('r', 'v', 'm')
 	UNION ALL SELECT name, format('CREATE TABLE catalog.mine (x uuid REFERENCES %s)', name) FROM catalog.relations r WHERE relkind = 'r' AND EXISTS (SELECT FROM pg_index WHERE indrelid = r.oid AND indisprimary)
 	UNION ALL SELECT name, format('CREATE INDEX ON %s (ctid)', name) FROM catalog.relations WHERE relkind = 'r'
-	UNION ALL SELECT name::text, format('SELECT %s(%s)', proname::regproc, (SELECT string_agg('(SELECT NULL::' || format_type(t, NULL) || ')', ', ' ORDER BY i) FROM unnest(proargtypes) WITH ORDINALITY x (t, i)))
+	UNION ALL SELECT name::text, format('SELECT %s(%s)', proname::regproc, (SELECT string_agg('(SELECT NULL::' || CASE format_type(t, NULL) WHEN 'anyarray' THEN 'integer[]' WHEN 'anyrange' THEN 'int4range' WHEN 'anyelement' THEN 'integer' ELSE format_type(t, NULL) END || ')', ', ' ORDER BY i) FROM unnest(proargtypes) WITH ORDINALITY x (t, i)))
 		FROM (SELECT f.oid, f.name, format('tenancy.%I', f.proname) AS proname, f.proargtypes FROM catalog.functions f WHERE prorettype <> 'trigger'::regtype AND NOT proargtypes::oid[] @> ARRAY['internal'::regtype::oid]) f
 	UNION ALL SELECT 'schema', s FROM unnest('{CREATE TABLE tenancy.mine (),CREATE FUNCTION tenancy.mine() RETURNS int LANGUAGE sql AS ''SELECT 1'',DROP EXTENSION tenancy,ALTER EXTENSION tenancy UPDATE,ALTER SCHEMA tenancy RENAME TO mine}'::text[]) s;
 GRANT SELECT ON catalog.tries TO PUBLIC;

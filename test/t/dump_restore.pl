@@ -46,6 +46,7 @@ $node->safe_psql('postgres', q{
 	SELECT tenancy.sync_org('https://clerk.test', 'org_synced', 'Synced', NULL, now()), tenancy.sync_member('https://clerk.test', 'org_synced', 'hal', 'admin', now());
 	SELECT tenancy.rename_org('shut', 'Shut Down');
 	SELECT tenancy.require_fresh_authentication('export', 'report', '5 minutes');
+	SELECT tenancy.allow_pushdown('{jsonb,array}');
 	INSERT INTO tenancy.default_orgs SELECT minting.user_id('bob'), id FROM tenancy.organizations WHERE slug = 'acme';
 	INSERT INTO tenancy.impersonations (superadmin_id, user_id, reason, read_only, expires_at) VALUES (minting.user_id('root'), minting.user_id('bob'), 'ticket 1', true, now() + interval '1 hour');
 });
@@ -169,6 +170,12 @@ is($node->safe_psql('second_generation', "SELECT tenancy.sync_org('https://clerk
 like(($node->psql('second_generation', 'DELETE FROM tenancy.audit_events'))[2], qr/append-only/, 'the audit log is append-only');
 $node->safe_psql('second_generation', "SELECT tenancy.rename_org('shut', 'Shut')");
 is($node->safe_psql('second_generation', 'SELECT count(*) FROM tenancy.audit_events'), $logged + 1, 'a change adds its row');
+
+# Marks on functions are not in a dump, and whoever allowed them can see that.
+is($node->safe_psql('second_generation', q{
+	SELECT DISTINCT serves, leakproof FROM tenancy.pushdown_status() WHERE allowed ORDER BY 1;
+	SELECT tenancy.allow_pushdown('{array}'), count(*) FROM tenancy.pushdown_status() WHERE allowed AND leakproof}),
+	"array|f\njsonb|f\n4|0", 'what was allowed is known, and allowed again');
 
 # A change is heard: the triggers are there.
 is(app('second_generation', "\\set VERBOSITY sqlstate

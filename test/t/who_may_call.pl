@@ -143,6 +143,9 @@ my @samples = (
 	[ 'revoke_access' => "SELECT tenancy.revoke_access('who_sync')" ],
 	[ 'protect' => "SELECT tenancy.protect('open_table')" ],
 	[ 'unprotect' => "SELECT tenancy.unprotect('closed_table')" ],
+	[ 'allow_pushdown' => "SELECT tenancy.allow_pushdown('{network}')" ],
+	[ 'revoke_pushdown' => 'SELECT tenancy.revoke_pushdown()' ],
+	[ 'pushdown_status' => 'SELECT * FROM tenancy.pushdown_status()' ],
 	[ 'protected_tables' => "SELECT * FROM tenancy.protected_tables WHERE table_name = 'note'" ],
 	[ 'protection_list' => "SELECT * FROM tenancy.protection_list() WHERE table_name = 'note'" ]);
 
