@@ -17,7 +17,7 @@ use Time::HiRes qw(time);
 
 my %SIZES = (
 	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, slow => 0.3, tokens => 500},
-	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.05, slow => 0.01, tokens => 200});
+	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, tokens => 200});
 
 # A statement this slow has nothing to gain from pipelining; and a peer's that takes as long as "slow" is run but once.
 my $UNHURRIED = 0.005;
@@ -251,14 +251,15 @@ sub measure
 	my ($batch, $unsettled) = $probed > $UNHURRIED ? (1, 1) : ($n, $UNSETTLED);
 	my $run = sub {
 		my ($estimate) = @_;
-		my $transactions = $unsettled + max(3, int($self->{seconds} / ($estimate * $batch)));
+		my $transactions = $unsettled + max($estimate * $batch < 0.02 ? 12 : 3, int($self->{seconds} / ($estimate * $batch)));
 		my @latencies = $self->pgbench(user => $variant->{user}, script => $self->script($work, $variant, $batch),
 			vars => {org => $self->org($work->{org}), %{$variant->{vars} // {}}}, transactions => $transactions, seed => $round + 1);
 		# A backend's first look at each page of shared memory is dear, too.
 		splice @latencies, 0, max($unsettled, $batch < $n ? 0 : @latencies / 4);
 		return undisturbed(@latencies) / $batch;
 	};
-	# The probe's time has planning in it: good enough for a first, short run alone.
+	return $run->($probed) if $variant->{peer} && $self->{size} eq 'quick';
+	# The probe's time has planning and a message in it: good enough for a first, short run alone.
 	$variant->{estimate}{$n} //= $run->($probed);
 	return $variant->{estimate}{$n} = $run->($variant->{estimate}{$n});
 }

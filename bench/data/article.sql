@@ -4,7 +4,7 @@ CREATE TABLE article (id bigint NOT NULL, org_id uuid NOT NULL, name text NOT NU
 INSERT INTO article
 SELECT n, bench.org(1 + n % :articles), md5('name ' || n), 'User-' || n || '@Example.com',
 	jsonb_build_object('sku', 's' || n % 50000, 'color', (ARRAY['red', 'green', 'blue'])[1 + n % 3]),
-	to_tsvector('simple', 'word' || n % 50000 || ' in some text that all have')
+	to_tsvector('simple', format('word%s text%s part%s', n % 50000, n % 7919, n % 1000))
 FROM generate_series(0, :articles * 5000 - 1) n;
 CREATE UNIQUE INDEX article_id ON article (id);
 CREATE INDEX article_org_id_name ON article (org_id, name text_pattern_ops);

@@ -76,7 +76,7 @@ END
 $$;
 
 -- Something to scan that has no policy.
-CREATE TABLE bench.numbers AS SELECT n FROM generate_series(1, 100000) n;
+CREATE TABLE bench.numbers AS SELECT n FROM generate_series(1, 20000) n;
 VACUUM ANALYZE bench.numbers;
 GRANT USAGE ON SCHEMA bench TO PUBLIC;
 GRANT SELECT ON bench.numbers TO PUBLIC;

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 
-my $rows = 100_000;    # of bench.numbers: see data/base.sql
+my $rows = 20_000;    # of bench.numbers: see data/base.sql
 
 sub {
 	my ($bench) = @_;
