@@ -59,27 +59,35 @@ static const struct
 	[TN_FRESH_AUTHENTICATIONS] = {"fresh_authentications", "fresh_authentications_pkey"},
 };
 
-/* All resolved together, and again after any signal: a signal table that was dropped also sends one. */
-static bool oids_known = false;
+/*
+ * Each signal has a table, of which only the OID counts, and a generation,
+ * which callers keep beside what they cache.
+ */
+static struct
+{
+	const char *table;
+	Oid			oid;
+	uint64		generation;
+}			signals[TN_SIGNAL_COUNT] =
+{
+	[TN_SIGNAL_AUTHORITY] = {"authority_signal", InvalidOid, 1},
+	[TN_SIGNAL_PERMISSION] = {"permission_signal", InvalidOid, 1},
+	[TN_SIGNAL_KEYRING] = {"keyring_signal", InvalidOid, 1},
+};
+
+/*
+ * All OIDs are resolved together.  The extension may have been dropped, and
+ * made again: that sends a signal too, so that after any it is looked whether
+ * the signal tables are still the same.
+ */
+static bool oids_checked = false;
 static Oid	table_oids[TN_TABLE_COUNT];
 static Oid	index_oids[TN_TABLE_COUNT];
-static Oid	authority_signal = InvalidOid;
-static Oid	keyring_signal = InvalidOid;
-
-static uint64 authority_generation = 1;
-static uint64 keyring_generation = 1;
 
 static void
-change_authority(void)
+note_change(TnSignal signal)
 {
-	authority_generation++;
-	tn_changes++;
-}
-
-static void
-change_keyring(void)
-{
-	keyring_generation++;
+	signals[signal].generation++;
 	tn_changes++;
 }
 
@@ -89,15 +97,13 @@ change_keyring(void)
 static void
 note_invalidation(Datum arg, Oid relid)
 {
-	if (relid == authority_signal || relid == InvalidOid)
+	for (int i = 0; i < TN_SIGNAL_COUNT; i++)
 	{
-		change_authority();
-		oids_known = false;
-	}
-	if (relid == keyring_signal || relid == InvalidOid)
-	{
-		change_keyring();
-		oids_known = false;
+		if (relid == signals[i].oid || relid == InvalidOid)
+		{
+			note_change(i);
+			oids_checked = false;
+		}
 	}
 }
 
@@ -114,26 +120,42 @@ find_relation(Oid schema, const char *name)
 	return oid;
 }
 
+/*
+ * False if a signal table is another one than before.
+ */
+static bool
+signals_are_the_same(Oid schema)
+{
+	for (int i = 0; i < TN_SIGNAL_COUNT; i++)
+	{
+		if (!OidIsValid(signals[i].oid) ||
+			get_relname_relid(signals[i].table, schema) != signals[i].oid)
+			return false;
+	}
+	return true;
+}
+
 static void
 resolve_oids(void)
 {
-	Oid			schema;
-
-	while (!oids_known)
+	while (!oids_checked)
 	{
-		uint64		authority = authority_generation;
-		uint64		keyring = keyring_generation;
+		uint64		changes = tn_changes;
+		Oid			schema = get_namespace_oid(SCHEMA, false);
 
-		schema = get_namespace_oid(SCHEMA, false);
-		authority_signal = find_relation(schema, "authority_signal");
-		keyring_signal = find_relation(schema, "keyring_signal");
-		for (int i = 0; i < TN_TABLE_COUNT; i++)
+		if (!signals_are_the_same(schema))
 		{
-			table_oids[i] = find_relation(schema, table_names[i].table);
-			index_oids[i] = find_relation(schema, table_names[i].index);
+			for (int i = 0; i < TN_TABLE_COUNT; i++)
+			{
+				table_oids[i] = find_relation(schema, table_names[i].table);
+				index_oids[i] = find_relation(schema, table_names[i].index);
+			}
+			/* Not before all are found. */
+			for (int i = 0; i < TN_SIGNAL_COUNT; i++)
+				signals[i].oid = find_relation(schema, signals[i].table);
 		}
-		/* Not before all are found; and a look-up may have processed a signal: then once more. */
-		oids_known = authority == authority_generation && keyring == keyring_generation;
+		/* A look-up may have processed a signal: then once more. */
+		oids_checked = changes == tn_changes;
 	}
 }
 
@@ -146,8 +168,8 @@ forget_undone(void)
 {
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 	{
-		change_authority();
-		change_keyring();
+		for (int i = 0; i < TN_SIGNAL_COUNT; i++)
+			note_change(i);
 	}
 }
 
@@ -178,43 +200,23 @@ tn_catalog_init(void)
 }
 
 /*
- * The number that changes whenever users, memberships, orgs or grants may
- * have.  Accurate as of the last AcceptInvalidationMessages().
+ * The number that changes whenever what the signal tells of may have.  Accurate
+ * as of the last AcceptInvalidationMessages().
  */
 uint64
-tn_catalog_authority_generation(void)
+tn_catalog_generation(TnSignal signal)
 {
-	return authority_generation;
+	return signals[signal].generation;
 }
 
 /*
- * The same for issuers and signing keys.
- */
-uint64
-tn_catalog_keyring_generation(void)
-{
-	return keyring_generation;
-}
-
-/*
- * Tells every backend, at commit, that users, memberships, orgs or grants
- * have changed.
+ * Tells every backend, at commit, that it has.
  */
 void
-tn_catalog_signal_authority(void)
+tn_catalog_signal(TnSignal signal)
 {
 	resolve_oids();
-	CacheInvalidateRelcacheByRelid(authority_signal);
-}
-
-/*
- * The same for issuers and signing keys.
- */
-void
-tn_catalog_signal_keyring(void)
-{
-	resolve_oids();
-	CacheInvalidateRelcacheByRelid(keyring_signal);
+	CacheInvalidateRelcacheByRelid(signals[signal].oid);
 }
 
 /*

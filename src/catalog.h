@@ -103,6 +103,17 @@ typedef enum TnTable
 #define TN_FRESH_AUTHENTICATIONS_MAX_AGE 3
 
 /*
+ * What a change is signalled of.
+ */
+typedef enum TnSignal
+{
+	TN_SIGNAL_AUTHORITY,		/* users, memberships, orgs */
+	TN_SIGNAL_PERMISSION,		/* what roles grant */
+	TN_SIGNAL_KEYRING,			/* issuers, signing keys */
+	TN_SIGNAL_COUNT
+} TnSignal;
+
+/*
  * A reading of several rows under one snapshot: the latest committed state
  * plus our own transaction's changes, whatever the isolation level.
  */
@@ -118,10 +129,8 @@ typedef struct TnScan
 } TnScan;
 
 extern void tn_catalog_init(void);
-extern uint64 tn_catalog_authority_generation(void);
-extern uint64 tn_catalog_keyring_generation(void);
-extern void tn_catalog_signal_authority(void);
-extern void tn_catalog_signal_keyring(void);
+extern uint64 tn_catalog_generation(TnSignal signal);
+extern void tn_catalog_signal(TnSignal signal);
 extern Oid	tn_catalog_owner(void);
 
 extern void tn_read_begin(TnRead *read);

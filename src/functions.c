@@ -747,29 +747,34 @@ tenancy_inspect_jwk(PG_FUNCTION_ARGS)
 	return make_row(fcinfo, values, nulls);
 }
 
-static void
-check_trigger(FunctionCallInfo fcinfo)
+static Datum
+signal_change(FunctionCallInfo fcinfo, TnSignal signal)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
+	tn_catalog_signal(signal);
+	return PointerGetDatum(NULL);
 }
 
 TENANCY_FUNCTION(tenancy_signal_authority_change);
 Datum
 tenancy_signal_authority_change(PG_FUNCTION_ARGS)
 {
-	check_trigger(fcinfo);
-	tn_catalog_signal_authority();
-	return PointerGetDatum(NULL);
+	return signal_change(fcinfo, TN_SIGNAL_AUTHORITY);
+}
+
+TENANCY_FUNCTION(tenancy_signal_permission_change);
+Datum
+tenancy_signal_permission_change(PG_FUNCTION_ARGS)
+{
+	return signal_change(fcinfo, TN_SIGNAL_PERMISSION);
 }
 
 TENANCY_FUNCTION(tenancy_signal_keyring_change);
 Datum
 tenancy_signal_keyring_change(PG_FUNCTION_ARGS)
 {
-	check_trigger(fcinfo);
-	tn_catalog_signal_keyring();
-	return PointerGetDatum(NULL);
+	return signal_change(fcinfo, TN_SIGNAL_KEYRING);
 }

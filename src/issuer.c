@@ -157,12 +157,12 @@ tn_issuer_find(const char *name)
 	TnRead		read;
 	ListCell   *lc;
 
-	if (issuers_generation != tn_catalog_keyring_generation())
+	if (issuers_generation != tn_catalog_generation(TN_SIGNAL_KEYRING))
 	{
 		issuers = NIL;
 		if (issuers_context != NULL)
 			MemoryContextReset(issuers_context);
-		issuers_generation = tn_catalog_keyring_generation();
+		issuers_generation = tn_catalog_generation(TN_SIGNAL_KEYRING);
 	}
 	foreach(lc, issuers)
 	{

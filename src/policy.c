@@ -5,7 +5,7 @@
  *
  * A permission is a row: a role may do an action on a resource type.  The
  * grants of the roles a member holds unite into a permission set, which this
- * backend keeps per combination of roles until the authority generation
+ * backend keeps per combination of roles until what roles grant
  * changes.  Members with the same roles, of whatever org, share a set: a role
  * that is an org's own has an id of its own.
  *
@@ -220,13 +220,13 @@ find_set(const TnSession *session)
 	if (sets_context == NULL)
 		sets_context = AllocSetContextCreate(TopMemoryContext, "tenancy permissions",
 											 ALLOCSET_DEFAULT_SIZES);
-	if (sets_generation != tn_catalog_authority_generation() ||
+	if (sets_generation != tn_catalog_generation(TN_SIGNAL_PERMISSION) ||
 		list_length(sets) >= MAX_SETS)
 	{
 		last_set = NULL;
 		sets = NIL;
 		MemoryContextReset(sets_context);
-		sets_generation = tn_catalog_authority_generation();
+		sets_generation = tn_catalog_generation(TN_SIGNAL_PERMISSION);
 	}
 
 	if (last_set != NULL && last_version == session->version)

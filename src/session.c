@@ -192,7 +192,7 @@ create_entry(uint64 hash, size_t len)
 									ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
 	text = pnstrdup(tn_session_token, len);
-	generation = tn_catalog_keyring_generation();
+	generation = tn_catalog_generation(TN_SIGNAL_KEYRING);
 	tn_verify_token(text, &token);
 	MemoryContextSwitchTo(old);
 
@@ -225,7 +225,7 @@ create_entry(uint64 hash, size_t len)
 static bool
 is_of_token(const Entry *entry, size_t len)
 {
-	return entry->keyring_generation == tn_catalog_keyring_generation() &&
+	return entry->keyring_generation == tn_catalog_generation(TN_SIGNAL_KEYRING) &&
 		entry->len == len && memcmp(entry->text, tn_session_token, len) == 0;
 }
 
@@ -252,7 +252,7 @@ find_entry(TnSettingValue *value)
 	{
 		entry = &slots[value->entry_slot];
 		if (entry->id != 0 && entry->id == value->entry_id &&
-			entry->keyring_generation == tn_catalog_keyring_generation())
+			entry->keyring_generation == tn_catalog_generation(TN_SIGNAL_KEYRING))
 			return entry;
 	}
 
@@ -466,7 +466,7 @@ refresh_authority(Entry *entry)
 		memset(&entry->session, 0, sizeof(TnSession));
 		entry->session.token = &entry->token;
 		entry->session.version = ++last_version;
-		generation = tn_catalog_authority_generation();
+		generation = tn_catalog_generation(TN_SIGNAL_AUTHORITY);
 
 		old = MemoryContextSwitchTo(entry->authority_context);
 		tn_read_begin(&read);
@@ -476,7 +476,7 @@ refresh_authority(Entry *entry)
 		entry->impersonation.value = tn_impersonation_serial == 0 ? NULL : pstrdup(tn_impersonation);
 		MemoryContextSwitchTo(old);
 
-		if (generation == tn_catalog_authority_generation())
+		if (generation == tn_catalog_generation(TN_SIGNAL_AUTHORITY))
 			break;
 	}
 	entry->org.serial = tn_org_serial;
@@ -508,7 +508,7 @@ authority_is_current(Entry *entry)
 {
 	const TnSession *session = &entry->session;
 
-	return entry->authority_generation == tn_catalog_authority_generation() &&
+	return entry->authority_generation == tn_catalog_generation(TN_SIGNAL_AUTHORITY) &&
 		is_unchanged(&entry->org, tn_org_serial, tn_org) &&
 		is_unchanged(&entry->impersonation, tn_impersonation_serial, tn_impersonation) &&
 		(!session->has_superadmin || session->impersonation_over ||
