@@ -32,6 +32,7 @@ OBJS = \
 	src/issuer.o \
 	src/verification.o \
 	src/session.o \
+	src/recording.o \
 	src/policy.o \
 	src/statement.o \
 	src/cursors.o \

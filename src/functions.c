@@ -31,6 +31,7 @@
 #include "ownership.h"
 #include "policy.h"
 #include "privileged.h"
+#include "recording.h"
 #include "redaction.h"
 #include "session.h"
 #include "settings.h"
@@ -159,26 +160,18 @@ put_token(const TnVerifiedToken *token, Datum *values, bool *nulls)
 	values[S_EXPIRES_AT] = TimestampTzGetDatum(expires_at);
 }
 
-/*
- * Who really acts: the superadmin who said so here, or else whom the issuer
- * names.
- */
 static void
 put_impersonation(const TnSession *session, Datum *values, bool *nulls)
 {
-	const TnVerifiedToken *token = session->token;
-	bool		by_token = token != NULL && token->verdict == TN_VERDICT_GOOD && token->actor != NULL;
+	const char *impersonator = tn_session_impersonator(session);
 
 	if (session->has_superadmin)
-	{
 		put_text(&values[S_EMAIL], &nulls[S_EMAIL], session->email);
-		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], token->subject);
-		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION], "act_as");
-	}
-	else if (by_token)
+	if (impersonator != NULL)
 	{
-		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], token->actor);
-		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION], "token");
+		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], impersonator);
+		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION],
+				 session->has_superadmin ? "act_as" : "token");
 	}
 	nulls[S_IS_READ_ONLY] = false;
 	values[S_IS_READ_ONLY] = BoolGetDatum(session->read_only);
@@ -711,6 +704,39 @@ tenancy_create_org(PG_FUNCTION_ARGS)
 						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
 						   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	return uuid_datum(&org_id);
+}
+
+/* ---- audit ---- */
+
+TENANCY_FUNCTION(tenancy_audit_actor);
+Datum
+tenancy_audit_actor(PG_FUNCTION_ARGS)
+{
+	Datum		values[TN_AUDIT_COLUMNS];
+	bool		nulls[TN_AUDIT_COLUMNS];
+
+	tn_record_actor(values, nulls);
+	return make_row(fcinfo, values, nulls);
+}
+
+TENANCY_FUNCTION(tenancy_record_change);
+Datum
+tenancy_record_change(PG_FUNCTION_ARGS)
+{
+	static const TnAuditColumn columns[] = {
+		TN_AUDIT_ACTION, TN_AUDIT_ORG_ID, TN_AUDIT_TARGET, TN_AUDIT_OLD_VALUES, TN_AUDIT_NEW_VALUES
+	};
+	Datum		values[TN_AUDIT_COLUMNS];
+	bool		nulls[TN_AUDIT_COLUMNS];
+
+	tn_record_actor(values, nulls);
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		values[columns[i]] = PG_GETARG_DATUM(i);
+		nulls[columns[i]] = PG_ARGISNULL(i);
+	}
+	tn_record_change(values, nulls);
+	PG_RETURN_VOID();
 }
 
 /* ---- catalog ---- */

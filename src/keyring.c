@@ -109,21 +109,13 @@ static const char reason_memory[] = "there is not enough memory";
 static const char reason_missing[] = "a member that its type requires is missing or not a string";
 static const char reason_base64[] = "a member is not strict base64url";
 
-static int
-base64url_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '-')
-		return 62;
-	if (c == '_')
-		return 63;
-	return -1;
-}
+/* The value of a character plus 1; 0 if it has none. */
+static const unsigned char base64url_values[256] = {
+	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+	['-'] = 63, ['_'] = 64
+};
 
 bool
 tn_base64url_decode(const char *src, size_t len, unsigned char *dst,
@@ -138,7 +130,7 @@ tn_base64url_decode(const char *src, size_t len, unsigned char *dst,
 
 	for (size_t i = 0; i < len; i++)
 	{
-		int			value = base64url_value((unsigned char) src[i]);
+		int			value = base64url_values[(unsigned char) src[i]] - 1;
 
 		if (value < 0)
 			return false;

@@ -663,6 +663,20 @@ tn_session_is_fresh(const TnSession *session, const Interval *max_age)
 }
 
 /*
+ * Who really acts: the subject of the superadmin who said so here, or else
+ * whom the issuer names.  NULL if the user acts themself.
+ */
+const char *
+tn_session_impersonator(const TnSession *session)
+{
+	const TnVerifiedToken *token = session->token;
+
+	if (session->has_superadmin)
+		return token->subject;
+	return token != NULL && token->verdict == TN_VERDICT_GOOD ? token->actor : NULL;
+}
+
+/*
  * The part of a session that decides which rows it sees.
  */
 void

@@ -3,17 +3,7 @@
 -- Asked before a change that may end the caller's own token: revoked, or signed with a key that is gone, it would not say who
 -- this was any more.
 CREATE OR REPLACE FUNCTION tenancy.audit_actor()
-RETURNS tenancy.audit_events LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	actor tenancy.audit_events;
-BEGIN
-	SELECT s.user_id, s.issuer, s.subject, coalesce(tenancy.claims() ->> 'sid', tenancy.claims() ->> 'jti'),
-		tenancy.acting_superadmin(), s.impersonated_by, tenancy.database_role()
-	INTO actor.user_id, actor.issuer, actor.subject, actor.session_id, actor.acting_superadmin, actor.impersonated_by, actor.database_role
-	FROM tenancy.session() s;
-	RETURN actor;
-END
-$$;
+RETURNS tenancy.audit_events LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'tenancy_audit_actor';
 COMMENT ON FUNCTION tenancy.audit_actor() IS 'Internal: what a row of the audit log says of the caller.';
 
 CREATE OR REPLACE FUNCTION tenancy.record_change_by(actor tenancy.audit_events, action text, org_id uuid, target text, old_values jsonb, new_values jsonb)
@@ -28,10 +18,7 @@ COMMENT ON FUNCTION tenancy.record_change_by(tenancy.audit_events, text, uuid, t
 
 CREATE OR REPLACE FUNCTION tenancy.record_change(action text, org_id uuid, target text,
 	old_values jsonb DEFAULT NULL, new_values jsonb DEFAULT NULL)
-RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT tenancy.record_change_by(tenancy.audit_actor(), record_change.action, record_change.org_id, record_change.target,
-		record_change.old_values, record_change.new_values)
-$$;
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'tenancy_record_change';
 COMMENT ON FUNCTION tenancy.record_change(text, uuid, text, jsonb, jsonb) IS 'Internal: writes a row of the audit log about the caller. The action is the name of the function that was called.';
 
 -- Runs with its owner's rights, so it filters by itself. Two branches, so that one org's rows are found by index; below a
