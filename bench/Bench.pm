@@ -16,11 +16,12 @@ use List::Util qw(max min sum);
 use Time::HiRes qw(time);
 
 my %SIZES = (
-	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, slow => 0.3, tokens => 500},
-	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, tokens => 200});
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, slow => 0.3, patience => 15, tokens => 500},
+	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, patience => 1, tokens => 200});
 
-# A statement this slow has nothing to gain from pipelining; and a peer's that takes as long as "slow" is run but once.
-my $UNHURRIED = 0.005;
+# A statement this slow has nothing to gain from pipelining; a peer's that takes as long as "slow" is run but once, and
+# one that takes longer than "patience" is not waited for.
+my $UNHURRIED = 0.001;
 # The server makes plans for the parameters five times before it settles on one for all.
 my $UNSETTLED = 8;
 
@@ -248,7 +249,8 @@ sub measure
 	my ($self, $work, $variant, $n, $round) = @_;
 	my $probed = $variant->{probed};
 	return $probed if $variant->{peer} && $probed > $self->{slow};
-	my ($batch, $unsettled) = $probed > $UNHURRIED ? (1, 1) : ($n, $UNSETTLED);
+	my $batch = $probed > $UNHURRIED ? 1 : $n;
+	my $unsettled = $probed > 0.02 ? 1 : $UNSETTLED;
 	my $run = sub {
 		my ($estimate) = @_;
 		my $transactions = $unsettled + max($estimate * $batch < 0.02 ? 12 : 3, int($self->{seconds} / ($estimate * $batch)));
@@ -288,7 +290,13 @@ sub measure_tokens
 sub probe
 {
 	my ($self, $work, $variant) = @_;
-	my ($first, @rows) = $self->probe_times($work, $variant, 1);
+	my ($first, @rows) = eval { $self->probe_times($work, $variant, 1) };
+	if ($@ =~ /statement timeout/)
+	{
+		$variant->{at_least} = $variant->{differs} = 1;
+		($first, @rows) = $self->{patience};
+	}
+	elsif ($@) { die $@ }
 	my ($seconds) = $first < 0.1 ? $self->probe_times($work, $variant, 4) : $first;
 	$variant->{probed} = $seconds;
 	return join "\n", @rows;
@@ -299,7 +307,8 @@ sub probe_times
 {
 	my ($self, $work, $variant, $times) = @_;
 	my $sql = $self->statement($work, $variant, 1);
-	my $script = join "\n", '\o /dev/null', $self->first($work, $variant), '\o', 'BEGIN;', '\timing on', ("$sql;") x $times, '\timing off', 'ROLLBACK;';
+	my $patience = $variant->{peer} ? "SET statement_timeout = '$self->{patience}s';" : '';
+	my $script = join "\n", '\o /dev/null', $self->first($work, $variant), '\o', $patience, 'BEGIN;', '\timing on', ("$sql;") x $times, '\timing off', 'ROLLBACK;';
 	my %vars = (org => $self->org($work->{org}), %{$variant->{vars} // {}});
 	my @lines = split /\n/, $self->sql($script, user => $variant->{user},
 		vars => {(map { $_ => "'$vars{$_}'" } keys %vars), %{$work->{sample} // {}}});

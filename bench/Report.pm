@@ -31,7 +31,8 @@ sub table
 sub cell
 {
 	my ($work, $row) = @_;
-	return sprintf '%12s %8s', duration($row->{seconds}), value($work, $row->{value});
+	my $more = $row->{at_least} ? '> ' : '';
+	return sprintf '%12s %8s', $more . duration($row->{seconds}), $more . value($work, $row->{value});
 }
 
 sub duration
@@ -83,7 +84,7 @@ sub svg
 			my $class = $row->{name} eq 'tenancy' || $row->{judged} ? 'o' : $row->{peer} ? 'p' : 'f';
 			$body .= text($LEFT - 8, $y + 10, $row->{title}, 'text-anchor="end"');
 			$body .= sprintf qq{<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>\n}, $class, $from, $y, max($to - $from, 1.5), $BAR - 2;
-			$body .= text(sprintf('%.1f', $to + 5), $y + 10, value($work, $row->{value}), '');
+			$body .= text(sprintf('%.1f', $to + 5), $y + 10, ($row->{at_least} ? '> ' : '') . value($work, $row->{value}), '');
 			$y += $BAR;
 		}
 		if (($work->{goal} // '') =~ /^[0-9.]+$/)
