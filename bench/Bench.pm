@@ -16,8 +16,10 @@ use List::Util qw(max min sum);
 use Time::HiRes qw(time);
 
 my %SIZES = (
-	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 4, seconds => 0.25, slow => 0.3, patience => 15, tokens => 500},
-	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, patience => 1, tokens => 200});
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 6, seconds => 0.15, slow => 0.3, patience => 10,
+		peers => qr/./, tokens => 500},
+	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, patience => 1,
+		peers => qr/^(setting|supabase_claim|basejump|can_i_sql)$/, tokens => 200});
 
 # A statement this slow has nothing to gain from pipelining; a peer's that takes as long as "slow" is run but once, and
 # one that takes longer than "patience" is not waited for.
