@@ -22,6 +22,7 @@ OBJS = \
 	src/token.o \
 	src/keyring.o \
 	src/claims.o \
+	src/warm_up.o \
 	src/settings.o \
 	src/redaction.o \
 	src/changes.o \
@@ -152,7 +153,7 @@ TEST_CFLAGS = -std=gnu11 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP $
 UNIT_CFLAGS = $(TEST_CFLAGS) $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 comma := ,
 
-JWT_UNIT_SOURCES = test/tools/signing.c src/token.c src/keyring.c
+JWT_UNIT_SOURCES = test/tools/signing.c src/token.c src/keyring.c src/warm_up.c
 
 .PHONY: test-tools bench-tools unit
 test-tools: $(TEST_TOOLS)

@@ -8,6 +8,8 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "miscadmin.h"
+
 #include "audit.h"
 #include "catalog.h"
 #include "conflict.h"
@@ -16,6 +18,7 @@
 #include "pushdown.h"
 #include "redaction.h"
 #include "settings.h"
+#include "warm_up.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,6 +27,8 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	if (process_shared_preload_libraries_in_progress)
+		(void) tn_warm_up();
 	tn_redaction_init();
 	tn_catalog_init();
 	tn_settings_init();

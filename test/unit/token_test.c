@@ -18,8 +18,10 @@
 #include <string.h>
 
 #include "harness.h"
+#include "published.h"
 #include "signing.h"
 #include "token.h"
+#include "warm_up.h"
 
 #define CLAIMS "{\"iss\":\"https://issuer.example\",\"sub\":\"u1\",\"exp\":1}"
 
@@ -906,48 +908,25 @@ test_error_queue(void)
 	free(token);
 }
 
-#define RFC7515_PAYLOAD "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-
-/* The examples of RFC 7515 appendix A.1 to A.3 */
 static void
-test_rfc7515(void)
+test_published(void)
 {
-	static const struct
+	for (size_t i = 0; i < PUBLISHED_EXAMPLES; i++)
 	{
-		const char *name;
-		const char *alg;
-		const char *jwk;
-		const char *token;
-	}			examples[] = {
-		{"A.1", "HS256",
-			"{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}",
-			"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." RFC7515_PAYLOAD
-		".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
-		{"A.2", "RS256",
-			"{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ\",\"e\":\"AQAB\"}",
-			"eyJhbGciOiJSUzI1NiJ9." RFC7515_PAYLOAD
-		".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"},
-		{"A.3", "ES256",
-			"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}",
-			"eyJhbGciOiJFUzI1NiJ9." RFC7515_PAYLOAD
-		".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"},
-	};
+		TnKey	   *key = import_jwk(published[i].jwk);
 
-	for (size_t i = 0; i < 3; i++)
-	{
-		TnKey	   *key = import_jwk(examples[i].jwk);
-
-		ok(accepted(key, examples[i].alg, examples[i].token), "RFC 7515 %s",
-		   examples[i].name);
-		for (size_t j = 0; j < 3; j++)
+		ok(accepted(key, published[i].alg, published[i].token), "%s",
+		   published[i].name);
+		for (size_t j = 0; j < PUBLISHED_EXAMPLES; j++)
 		{
 			if (j != i)
-				ok(!accepted(key, examples[i].alg, examples[j].token),
-				   "the key of RFC 7515 %s on the token of %s",
-				   examples[i].name, examples[j].name);
+				ok(!accepted(key, published[i].alg, published[j].token),
+				   "the key of %s on the token of %s",
+				   published[i].name, published[j].name);
 		}
 		tn_key_free(key);
 	}
+	ok(tn_warm_up() == PUBLISHED_EXAMPLES, "the warm-up verifies a token of each family");
 }
 
 /*
@@ -1016,7 +995,7 @@ main(void)
 	test_failures_do_not_stick();
 	test_out_of_memory();
 	test_error_queue();
-	test_rfc7515();
+	test_published();
 	test_rfc8037();
 
 	for (size_t i = 0; i < N_CASES; i++)
