@@ -26,6 +26,7 @@ OBJS = \
 	src/settings.o \
 	src/redaction.o \
 	src/changes.o \
+	src/datums.o \
 	src/catalog.o \
 	src/privileged.o \
 	src/audit.o \

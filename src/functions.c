@@ -24,6 +24,7 @@
 
 #include "audit.h"
 #include "catalog.h"
+#include "datums.h"
 #include "directory.h"
 #include "errcodes.h"
 #include "keyring.h"
@@ -36,15 +37,6 @@
 #include "session.h"
 #include "settings.h"
 #include "statement.h"
-
-static Datum
-uuid_datum(const pg_uuid_t *uuid)
-{
-	pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
-
-	*copy = *uuid;
-	return UUIDPGetDatum(copy);
-}
 
 /*
  * The session that a function is about to answer for, at its place in a query.
@@ -75,13 +67,6 @@ session_to_answer(TnAnswer *answer, FmgrInfo *function)
 		fcinfo->isnull = answer->isnull; \
 		return answer->value; \
 	}
-
-static void
-put_text(Datum *value, bool *isnull, const char *string)
-{
-	*isnull = string == NULL;
-	*value = string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
-}
 
 static int
 compare_names(const void *a, const void *b)
@@ -149,9 +134,9 @@ put_token(const TnVerifiedToken *token, Datum *values, bool *nulls)
 {
 	TimestampTz expires_at;
 
-	put_text(&values[S_EMAIL], &nulls[S_EMAIL], token->email);
-	put_text(&values[S_ISSUER], &nulls[S_ISSUER], token->issuer);
-	put_text(&values[S_SUBJECT], &nulls[S_SUBJECT], token->subject);
+	tn_put_text(&values[S_EMAIL], &nulls[S_EMAIL], token->email);
+	tn_put_text(&values[S_ISSUER], &nulls[S_ISSUER], token->issuer);
+	tn_put_text(&values[S_SUBJECT], &nulls[S_SUBJECT], token->subject);
 	nulls[S_EXPIRES_AT] = false;
 	/* A claim may name a time before the first that PostgreSQL can show. */
 	expires_at = time_t_to_timestamptz(token->expires_at);
@@ -166,11 +151,11 @@ put_impersonation(const TnSession *session, Datum *values, bool *nulls)
 	const char *impersonator = tn_session_impersonator(session);
 
 	if (session->has_superadmin)
-		put_text(&values[S_EMAIL], &nulls[S_EMAIL], session->email);
+		tn_put_text(&values[S_EMAIL], &nulls[S_EMAIL], session->email);
 	if (impersonator != NULL)
 	{
-		put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], impersonator);
-		put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION],
+		tn_put_text(&values[S_IMPERSONATED_BY], &nulls[S_IMPERSONATED_BY], impersonator);
+		tn_put_text(&values[S_IMPERSONATION], &nulls[S_IMPERSONATION],
 				 session->has_superadmin ? "act_as" : "token");
 	}
 	nulls[S_IS_READ_ONLY] = false;
@@ -184,12 +169,12 @@ put_org(const TnSession *session, Datum *values, bool *nulls)
 	TnOrg		org;
 
 	nulls[S_ORG_ID] = false;
-	values[S_ORG_ID] = uuid_datum(&session->org_id);
+	values[S_ORG_ID] = tn_uuid_datum(&session->org_id);
 	tn_read_begin(&read);
 	if (tn_org_find(&read, &session->org_id, &org))
 	{
-		put_text(&values[S_ORG_SLUG], &nulls[S_ORG_SLUG], org.slug);
-		put_text(&values[S_ORG_NAME], &nulls[S_ORG_NAME], org.name);
+		tn_put_text(&values[S_ORG_SLUG], &nulls[S_ORG_SLUG], org.slug);
+		tn_put_text(&values[S_ORG_NAME], &nulls[S_ORG_NAME], org.name);
 	}
 	if (session->status == TN_STATUS_ACTIVE)
 	{
@@ -207,8 +192,8 @@ session_row(FunctionCallInfo fcinfo)
 	bool		nulls[S_COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
-	put_text(&values[S_STATUS], &nulls[S_STATUS], tn_status_name(session->status));
-	put_text(&values[S_NEXT_STEP], &nulls[S_NEXT_STEP], tn_status_next_step(session->status));
+	tn_put_text(&values[S_STATUS], &nulls[S_STATUS], tn_status_name(session->status));
+	tn_put_text(&values[S_NEXT_STEP], &nulls[S_NEXT_STEP], tn_status_next_step(session->status));
 	nulls[S_IS_SUPERADMIN] = false;
 	values[S_IS_SUPERADMIN] = BoolGetDatum(session->is_superadmin);
 	if (session->token != NULL && session->token->verdict == TN_VERDICT_GOOD)
@@ -217,7 +202,7 @@ session_row(FunctionCallInfo fcinfo)
 	if (session->has_user)
 	{
 		nulls[S_USER_ID] = false;
-		values[S_USER_ID] = uuid_datum(&session->user_id);
+		values[S_USER_ID] = tn_uuid_datum(&session->user_id);
 	}
 	if (session->has_org)
 		put_org(session, values, nulls);
@@ -257,14 +242,14 @@ TENANCY_FUNCTION(tenancy_require_user);
 Datum
 tenancy_require_user(PG_FUNCTION_ARGS)
 {
-	return uuid_datum(&tn_session_of_user()->user_id);
+	return tn_uuid_datum(&tn_session_of_user()->user_id);
 }
 
 TENANCY_FUNCTION(tenancy_require_user_for_change);
 Datum
 tenancy_require_user_for_change(PG_FUNCTION_ARGS)
 {
-	return uuid_datum(&tn_session_of_user_for_change()->user_id);
+	return tn_uuid_datum(&tn_session_of_user_for_change()->user_id);
 }
 
 TENANCY_FUNCTION(tenancy_require_current_org);
@@ -275,7 +260,7 @@ tenancy_require_current_org(PG_FUNCTION_ARGS)
 
 	if (session->status != TN_STATUS_ACTIVE)
 		tn_session_raise(session);
-	return uuid_datum(&session->org_id);
+	return tn_uuid_datum(&session->org_id);
 }
 
 TENANCY_FUNCTION(tenancy_verified_email);
@@ -395,7 +380,7 @@ tenancy_switch_org(PG_FUNCTION_ARGS)
 	tn_settings_set_org(DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&org.id))), true);
 	if (!is_member)
 		tn_audit_record("switch_org", &org.id, &org.id);
-	return uuid_datum(&org.id);
+	return tn_uuid_datum(&org.id);
 }
 
 /*
@@ -423,7 +408,7 @@ tenancy_act_as(PG_FUNCTION_ARGS)
 							lengthof(argtypes), argtypes, values, &id))
 		elog(ERROR, "no impersonation was opened");
 	tn_settings_set_impersonation(DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))), true);
-	return uuid_datum(&id);
+	return tn_uuid_datum(&id);
 }
 
 /*
@@ -457,7 +442,7 @@ tenancy_acting_superadmin(PG_FUNCTION_ARGS)
 
 	if (!session->has_superadmin)
 		PG_RETURN_NULL();
-	return uuid_datum(&session->superadmin_id);
+	return tn_uuid_datum(&session->superadmin_id);
 }
 
 TENANCY_FUNCTION(tenancy_cross_org_active);
@@ -652,7 +637,7 @@ tenancy_provision_user(PG_FUNCTION_ARGS)
 
 	memset(nulls, true, sizeof(nulls));
 	nulls[P_USER_ID] = nulls[P_CREATED] = false;
-	values[P_USER_ID] = uuid_datum(&session->user_id);
+	values[P_USER_ID] = tn_uuid_datum(&session->user_id);
 	values[P_CREATED] = BoolGetDatum(created);
 
 	if (!landed && session->has_org)
@@ -664,7 +649,7 @@ tenancy_provision_user(PG_FUNCTION_ARGS)
 	if (landed && tn_org_find(&read, &org_id, &org))
 	{
 		nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = false;
-		values[P_ORG_ID] = uuid_datum(&org.id);
+		values[P_ORG_ID] = tn_uuid_datum(&org.id);
 		values[P_ORG_SLUG] = CStringGetTextDatum(org.slug);
 		/* As session() has it: in a closed org nobody has a role. */
 		nulls[P_ROLES] = org.status != TN_ORG_ACTIVE;
@@ -686,7 +671,7 @@ tenancy_provision_identity(PG_FUNCTION_ARGS)
 
 	(void) tn_redaction_hide_statement();
 	user_id = tn_provision_identity(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	return uuid_datum(&user_id);
+	return tn_uuid_datum(&user_id);
 }
 
 TENANCY_FUNCTION(tenancy_create_org);
@@ -703,7 +688,7 @@ tenancy_create_org(PG_FUNCTION_ARGS)
 	org_id = tn_create_org(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
 						   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	return uuid_datum(&org_id);
+	return tn_uuid_datum(&org_id);
 }
 
 /* ---- audit ---- */
@@ -767,9 +752,9 @@ tenancy_inspect_jwk(PG_FUNCTION_ARGS)
 		algorithm = tn_key_alg(key);
 		tn_key_free(key);
 	}
-	put_text(&values[0], &nulls[0], has_key_id ? key_id : NULL);
-	put_text(&values[1], &nulls[1], algorithm);
-	put_text(&values[2], &nulls[2], key == NULL ? problem : NULL);
+	tn_put_text(&values[0], &nulls[0], has_key_id ? key_id : NULL);
+	tn_put_text(&values[1], &nulls[1], algorithm);
+	tn_put_text(&values[2], &nulls[2], key == NULL ? problem : NULL);
 	return make_row(fcinfo, values, nulls);
 }
 

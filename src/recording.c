@@ -17,24 +17,15 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "datums.h"
 #include "recording.h"
 #include "session.h"
 
 static void
-put_text(Datum *value, bool *isnull, const char *string)
-{
-	*isnull = string == NULL;
-	*value = string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
-}
-
-static void
 put_uuid(Datum *value, bool *isnull, const pg_uuid_t *uuid)
 {
-	pg_uuid_t  *copy = palloc(sizeof(pg_uuid_t));
-
-	*copy = *uuid;
 	*isnull = false;
-	*value = UUIDPGetDatum(copy);
+	*value = tn_uuid_datum(uuid);
 }
 
 /*
@@ -79,16 +70,16 @@ tn_record_actor(Datum *values, bool *nulls)
 		put_uuid(&values[TN_AUDIT_USER_ID], &nulls[TN_AUDIT_USER_ID], &session->user_id);
 	if (token != NULL && token->verdict == TN_VERDICT_GOOD)
 	{
-		put_text(&values[TN_AUDIT_ISSUER], &nulls[TN_AUDIT_ISSUER], token->issuer);
-		put_text(&values[TN_AUDIT_SUBJECT], &nulls[TN_AUDIT_SUBJECT], token->subject);
-		put_text(&values[TN_AUDIT_SESSION_ID], &nulls[TN_AUDIT_SESSION_ID], session_id(token));
+		tn_put_text(&values[TN_AUDIT_ISSUER], &nulls[TN_AUDIT_ISSUER], token->issuer);
+		tn_put_text(&values[TN_AUDIT_SUBJECT], &nulls[TN_AUDIT_SUBJECT], token->subject);
+		tn_put_text(&values[TN_AUDIT_SESSION_ID], &nulls[TN_AUDIT_SESSION_ID], session_id(token));
 	}
 	if (session->has_superadmin)
 		put_uuid(&values[TN_AUDIT_ACTING_SUPERADMIN], &nulls[TN_AUDIT_ACTING_SUPERADMIN],
 				 &session->superadmin_id);
-	put_text(&values[TN_AUDIT_IMPERSONATED_BY], &nulls[TN_AUDIT_IMPERSONATED_BY],
+	tn_put_text(&values[TN_AUDIT_IMPERSONATED_BY], &nulls[TN_AUDIT_IMPERSONATED_BY],
 			 tn_session_impersonator(session));
-	put_text(&values[TN_AUDIT_DATABASE_ROLE], &nulls[TN_AUDIT_DATABASE_ROLE],
+	tn_put_text(&values[TN_AUDIT_DATABASE_ROLE], &nulls[TN_AUDIT_DATABASE_ROLE],
 			 GetUserNameFromId(GetOuterUserId(), false));
 }
 

@@ -107,7 +107,7 @@ COMMENT ON FUNCTION tenancy.verified_email() IS 'Internal: the email address tha
 
 CREATE OR REPLACE FUNCTION tenancy.database_role()
 RETURNS name LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_database_role';
-COMMENT ON FUNCTION tenancy.database_role() IS 'Internal: the role that called, outside any SECURITY DEFINER function.';
+COMMENT ON FUNCTION tenancy.database_role() IS 'Internal: the role that called, whatever rights a function lends it.';
 
 CREATE OR REPLACE FUNCTION tenancy.acting_superadmin()
 RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'tenancy_acting_superadmin';

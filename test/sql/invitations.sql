@@ -19,16 +19,8 @@ $$;
 CREATE FUNCTION invitations.id(subject text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT minting.user_id('invitations-' || subject) $$;
 -- A statement as somebody: what becomes of it. A change is undone.
 CREATE FUNCTION invitations.try(subject text, statement text, claims jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	status text := invitations.sign_in(subject, claims);
-	result text;
 BEGIN
-	BEGIN
-		result := minting.refusal(statement);
-		RAISE EXCEPTION 'undo';
-	EXCEPTION WHEN raise_exception THEN
-	END;
-	RETURN status || ': ' || split_part(result, E'\n', 1);
+	RETURN invitations.sign_in(subject, claims) || ': ' || minting.refusal_undone(statement);
 END
 $$;
 -- Secrets, by a name.

@@ -19,16 +19,8 @@ $$;
 CREATE FUNCTION members.id(subject text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT minting.user_id('members-' || subject) $$;
 -- A statement as somebody: what becomes of it. A change is undone.
 CREATE FUNCTION members.try(subject text, statement text, org text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	status text := members.sign_in(subject, org);
-	result text;
 BEGIN
-	BEGIN
-		result := minting.refusal(statement);
-		RAISE EXCEPTION 'undo';
-	EXCEPTION WHEN raise_exception THEN
-	END;
-	RETURN status || ': ' || split_part(result, E'\n', 1);
+	RETURN members.sign_in(subject, org) || ': ' || minting.refusal_undone(statement);
 END
 $$;
 -- The members and roles of an org, with the DBA's eyes.

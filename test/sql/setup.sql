@@ -83,6 +83,20 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+-- The same, in one line, and whatever it has changed is undone.
+CREATE FUNCTION minting.refusal_undone(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	BEGIN
+		result := split_part(minting.refusal(statement), E'\n', 1);
+		RAISE EXCEPTION 'undo';
+	EXCEPTION WHEN raise_exception THEN
+	END;
+	RETURN result;
+END
+$$;
+
 -- Two issuers as in real life: Clerk with RS256, Better Auth with EdDSA.
 SELECT minting.make_key('clerk', 'RS256', 'clerk-1', 'https://clerk.test');
 SELECT minting.make_key('better_auth', 'EdDSA', 'ba-1', 'https://app.test');
