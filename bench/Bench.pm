@@ -16,10 +16,10 @@ use List::Util qw(max min sum);
 use Time::HiRes qw(time);
 
 my %SIZES = (
-	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 12, peer_rounds => 6, seconds => 0.15, slow => 0.3, patience => 10,
+	full => {slots => 1000, articles => 100, tasks => 1000, rounds => 10, peer_rounds => 10, seconds => 0.12, slow => 0.05, patience => 3,
 		peers => qr/./, tokens => 500},
-	quick => {slots => 20, articles => 20, tasks => 50, rounds => 3, peer_rounds => 3, seconds => 0.04, slow => 0.01, patience => 1,
-		peers => qr/^(setting|supabase_claim|basejump|can_i_sql)$/, tokens => 200});
+	quick => {slots => 20, articles => 20, tasks => 50, rounds => 2, peer_rounds => 2, seconds => 0.02, slow => 0.01, patience => 1,
+		peers => qr/^(setting|supabase_claim|basejump|can_i_sql)$/, tokens => 100});
 
 # A statement this slow has nothing to gain from pipelining; a peer's that takes as long as "slow" is run but once, and
 # one that takes longer than "patience" is not waited for.

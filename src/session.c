@@ -47,6 +47,9 @@
 /* How often a reading that was overtaken by a change is tried again. */
 #define MAX_READ_TRIES 3
 
+/* Among how many of the last tokens an older one of the same subject is sought. */
+#define MAX_PREDECESSORS 64
+
 /*
  * The value of a setting that something was read under.
  */
@@ -450,41 +453,6 @@ read_authority(TnRead *read, TnSession *session)
 }
 
 /*
- * Brings entry->session up to date.
- */
-static void
-refresh_authority(Entry *entry)
-{
-	MemoryContext old;
-	TnRead		read;
-	uint64		generation;
-
-	entry->authority_generation = 0;
-	for (int try = 0; try < MAX_READ_TRIES; try++)
-	{
-		MemoryContextReset(entry->authority_context);
-		memset(&entry->session, 0, sizeof(TnSession));
-		entry->session.token = &entry->token;
-		entry->session.version = ++last_version;
-		generation = tn_catalog_generation(TN_SIGNAL_AUTHORITY);
-
-		old = MemoryContextSwitchTo(entry->authority_context);
-		tn_read_begin(&read);
-		read_authority(&read, &entry->session);
-		tn_read_end(&read);
-		entry->org.value = tn_org_serial == 0 ? NULL : pstrdup(tn_org);
-		entry->impersonation.value = tn_impersonation_serial == 0 ? NULL : pstrdup(tn_impersonation);
-		MemoryContextSwitchTo(old);
-
-		if (generation == tn_catalog_generation(TN_SIGNAL_AUTHORITY))
-			break;
-	}
-	entry->org.serial = tn_org_serial;
-	entry->impersonation.serial = tn_impersonation_serial;
-	entry->authority_generation = generation;
-}
-
-/*
  * Does the setting, with that serial and value now, still say the same?
  */
 static bool
@@ -513,6 +481,107 @@ authority_is_current(Entry *entry)
 		is_unchanged(&entry->impersonation, tn_impersonation_serial, tn_impersonation) &&
 		(!session->has_superadmin || session->impersonation_over ||
 		 session->impersonation_expires_at > GetCurrentStatementStartTimestamp());
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/*
+ * Is all that the catalog says of the older token's subject true of the newer
+ * one's as well?  What was not revoked then is not now.
+ */
+static bool
+is_renewal(const TnVerifiedToken *older, const TnVerifiedToken *newer)
+{
+	return memcmp(&older->issuer_id, &newer->issuer_id, sizeof(pg_uuid_t)) == 0 &&
+		same_text(older->subject, newer->subject) &&
+		same_text(older->org, newer->org) &&
+		same_text(older->actor, newer->actor) &&
+		(!older->has_issued_at ||
+		 (newer->has_issued_at && newer->issued_at >= older->issued_at));
+}
+
+/*
+ * The entry of an older token whose reading of the catalog serves this one,
+ * or NULL: issuers renew tokens, some of them every minute.
+ */
+static const Entry *
+find_predecessor(const Entry *entry)
+{
+	dlist_iter	iter;
+	int			tried = 0;
+
+	dlist_foreach(iter, &used_entries)
+	{
+		Entry	   *other = dlist_container(Entry, lru, iter.cur);
+
+		if (authority_is_current(other) && other->session.status != TN_STATUS_REVOKED &&
+			is_renewal(&other->token, &entry->token))
+			return other;
+		if (++tried == MAX_PREDECESSORS)
+			break;
+	}
+	return NULL;
+}
+
+static void
+copy_session(const TnSession *from, TnSession *to)
+{
+	const TnVerifiedToken *token = to->token;
+	uint64		version = to->version;
+	size_t		size = from->n_roles * sizeof(pg_uuid_t);
+
+	*to = *from;
+	to->token = token;
+	to->version = version;
+	if (from->email != NULL)
+		to->email = pstrdup(from->email);
+	if (from->role_ids != NULL)
+		to->role_ids = memcpy(palloc(size), from->role_ids, size);
+}
+
+/*
+ * Brings entry->session up to date.
+ */
+static void
+refresh_authority(Entry *entry)
+{
+	const Entry *predecessor = find_predecessor(entry);
+	MemoryContext old;
+	TnRead		read;
+	uint64		generation;
+
+	entry->authority_generation = 0;
+	for (int try = 0; try < MAX_READ_TRIES; try++)
+	{
+		MemoryContextReset(entry->authority_context);
+		memset(&entry->session, 0, sizeof(TnSession));
+		entry->session.token = &entry->token;
+		entry->session.version = ++last_version;
+		generation = tn_catalog_generation(TN_SIGNAL_AUTHORITY);
+
+		old = MemoryContextSwitchTo(entry->authority_context);
+		if (predecessor != NULL)
+			copy_session(&predecessor->session, &entry->session);
+		else
+		{
+			tn_read_begin(&read);
+			read_authority(&read, &entry->session);
+			tn_read_end(&read);
+		}
+		entry->org.value = tn_org_serial == 0 ? NULL : pstrdup(tn_org);
+		entry->impersonation.value = tn_impersonation_serial == 0 ? NULL : pstrdup(tn_impersonation);
+		MemoryContextSwitchTo(old);
+
+		if (generation == tn_catalog_generation(TN_SIGNAL_AUTHORITY))
+			break;
+	}
+	entry->org.serial = tn_org_serial;
+	entry->impersonation.serial = tn_impersonation_serial;
+	entry->authority_generation = generation;
 }
 
 /*

@@ -1,5 +1,5 @@
 # Search by operators that are not leakproof, as PostgreSQL comes and after the DBA's tenancy.allow_pushdown(). What is
-# searched for is a constant in the statement: patterns that are parameters use no index anywhere.
+# searched for is a constant in the statement: a plan made once for all parameters has no index for a pattern, in no design.
 use strict;
 use warnings;
 

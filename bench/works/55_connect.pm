@@ -4,7 +4,7 @@ use strict;
 use warnings;
 
 my %PORT = (plain => 5433, shared => 5434);
-my %CONNECTIONS = (full => 200, quick => 60);
+my %CONNECTIONS = (full => 200, quick => 40);
 
 sub {
 	my ($bench) = @_;

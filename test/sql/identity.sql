@@ -399,10 +399,41 @@ SELECT count(*) FROM note;
 RESET tenancy.session_token;
 SELECT count(*) FROM note;
 
+\echo == the next token of a user: what it says counts, not what the one before said
+\c - :admin
+SELECT minting.enrol('identity-carol', 'identity-acme', 'admin'), minting.enrol('identity-carol', 'identity-beta', 'viewer') \g /dev/null
+INSERT INTO tenancy.org_external_ids SELECT i.id, 'ext_' || o.slug, o.id FROM tenancy.issuers i, tenancy.organizations o
+WHERE i.issuer = 'https://clerk.test' AND o.slug LIKE 'identity-%';
+INSERT INTO tenancy.superadmins (user_id) VALUES (minting.user_id('identity-carol'));
+UPDATE tenancy.users SET tokens_valid_from = to_timestamp(1700000100) WHERE name = 'identity-carol';
+CREATE FUNCTION identity.renew(claims jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('tenancy.session_token', minting.token('clerk', '{"sub": "identity-carol", "iat": 1700000200}' || claims), false);
+	RETURN (SELECT format('%s %s %s superadmin: %s', s.status, s.org_slug, s.roles, s.is_superadmin) FROM tenancy.session() s);
+END
+$$;
+GRANT EXECUTE ON FUNCTION identity.renew TO regress_tenancy_app;
+SELECT minting.token('better_auth', '{"iss": "https://app.test", "aud": "https://app.test", "sub": "identity-carol"}') AS app_carol \gset
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SELECT claims, identity.renew(claims) FROM unnest(ARRAY[
+	'{}', '{"org_id": "ext_identity-acme"}', '{"org_id": "ext_identity-beta"}', '{"org_id": "ext_unknown"}', '{"jti": "2"}',
+	'{"act": {"sub": "support"}}', '{"act": {"sub": "support"}, "org_id": "ext_identity-beta"}', '{"jti": "3", "org_id": "ext_identity-beta"}',
+	'{"iat": 1700000000, "org_id": "ext_identity-beta"}', '{"iat": 1700000300, "org_id": "ext_identity-beta"}', '{"iat": null, "org_id": "ext_identity-beta"}',
+	'{"sub": "identity-alice"}', '{"jti": "4", "iat": 1700000300}']::jsonb[]) AS claims;
+-- The same subject, but another issuer's.
+SET tenancy.session_token = :'app_carol';
+SELECT status, subject FROM tenancy.session();
+SET tenancy.org = 'identity-beta';
+SELECT identity.renew('{"jti": "5"}');
+SET tenancy.org = 'identity-acme';
+SELECT identity.renew('{"jti": "6"}');
+
 \echo == clean up
 \c - :admin
 SET client_min_messages = warning;
 DROP SCHEMA identity CASCADE;
+DELETE FROM tenancy.superadmins WHERE user_id = minting.user_id('identity-carol');
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'identity_note';
 DELETE FROM tenancy.resource_types WHERE name = 'identity_note';
 DELETE FROM tenancy.users WHERE name LIKE 'identity-%';
