@@ -2,8 +2,9 @@
 -- where the statement that made the change has failed in its middle, so that it never signalled.
 \set VERBOSITY terse
 SET client_min_messages = warning;
-SELECT minting.token('clerk', '{"sub": "undone-alice", "jti": "1"}') AS alice, minting.token('clerk', '{"sub": "undone-alice", "jti": "2"}') AS alice_again,
-	minting.token('clerk', '{"sub": "undone-alice", "jti": "3"}') AS alice_once_more \gset
+-- They name orgs that are not there, each another, so that what was read for one does not serve the next.
+SELECT minting.token('clerk', '{"sub": "undone-alice", "org_id": "1"}') AS alice, minting.token('clerk', '{"sub": "undone-alice", "org_id": "2"}') AS alice_again,
+	minting.token('clerk', '{"sub": "undone-alice", "org_id": "3"}') AS alice_once_more \gset
 SELECT FROM minting.enrol('undone-alice', 'undone-acme', 'viewer');
 SELECT minting.user_id('undone-alice') AS alice_id \gset
 CREATE SCHEMA undone;
