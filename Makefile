@@ -40,6 +40,7 @@ OBJS = \
 	src/cursors.o \
 	src/explain.o \
 	src/conflict.o \
+	src/barrier.o \
 	src/pushdown.o \
 	src/onboarding.o \
 	src/ownership.o \

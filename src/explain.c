@@ -8,8 +8,9 @@
  * up as "Rows Removed by Filter", which answers whether another org has a row
  * with that value.  For whoever a policy applies to, the scans of tables with
  * row security count only the rows that they return, our own tables below our
- * views among them.  That goes for auto_explain too, whose messages a client
- * can ask to be sent.
+ * views among them.  Nor are buffers counted, of which a row that is fetched
+ * takes one more.  That goes for auto_explain too, whose messages a client can
+ * ask to be sent.
  *
  * Whether a policy was evaluated does not matter: where no row passes the
  * conditions before it, none is.
@@ -22,13 +23,23 @@
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "nodes/nodeFuncs.h"
-#include "utils/acl.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 
+#include "barrier.h"
 #include "explain.h"
 
 static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
+
+static void
+hide_buffers(PlanState *state)
+{
+	memset(&state->instrument->bufusage, 0, sizeof(BufferUsage));
+	if (state->worker_instrument != NULL)
+	{
+		for (int i = 0; i < state->worker_instrument->num_workers; i++)
+			memset(&state->worker_instrument->instrument[i].bufusage, 0, sizeof(BufferUsage));
+	}
+}
 
 static bool
 hide_counts(PlanState *state, void *arg)
@@ -36,6 +47,8 @@ hide_counts(PlanState *state, void *arg)
 	Instrumentation *counts = state->instrument;
 	Relation	rel;
 
+	if (counts != NULL)
+		hide_buffers(state);
 	switch (counts == NULL ? T_Invalid : nodeTag(state))
 	{
 			/* They count index entries; which table's is not at hand. */
@@ -69,27 +82,6 @@ hide_counts(PlanState *state, void *arg)
 	return planstate_tree_walker(state, hide_counts, arg);
 }
 
-/*
- * Does row security keep rows of any of these tables from the current user?
- * Whoever reads them through a view may be asked for as well: at worst, counts
- * are hidden that need not be.
- */
-static bool
-is_restricted(List *range_table)
-{
-	ListCell   *lc;
-
-	foreach(lc, range_table)
-	{
-		RangeTblEntry *rte = lfirst(lc);
-
-		if (rte->rtekind == RTE_RELATION &&
-			check_enable_rls(rte->relid, InvalidOid, true) == RLS_ENABLED)
-			return true;
-	}
-	return false;
-}
-
 static void
 finish_query(QueryDesc *query)
 {
@@ -99,7 +91,7 @@ finish_query(QueryDesc *query)
 		standard_ExecutorFinish(query);
 
 	if (query->instrument_options != 0 && query->planstate != NULL &&
-		is_restricted(query->plannedstmt->rtable))
+		tn_barrier_stands(query->plannedstmt->rtable))
 		(void) hide_counts(query->planstate, NULL);
 }
 

@@ -312,6 +312,7 @@ stand_in_for(Oid function, List *args, Oid collation, ParamListInfo params)
 	return function;
 }
 
+/* ON CONFLICT finds its index by the expressions and the WHERE that the index was made with: these stay. */
 static bool
 substitute(Node *node, ParamListInfo params)
 {
@@ -319,6 +320,9 @@ substitute(Node *node, ParamListInfo params)
 		return false;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, substitute, params, 0);
+	if (IsA(node, OnConflictExpr))
+		return substitute((Node *) ((OnConflictExpr *) node)->onConflictSet, params) ||
+			substitute(((OnConflictExpr *) node)->onConflictWhere, params);
 	if (IsA(node, OpExpr))
 	{
 		OpExpr	   *op = (OpExpr *) node;

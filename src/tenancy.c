@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "audit.h"
+#include "barrier.h"
 #include "catalog.h"
 #include "conflict.h"
 #include "cursors.h"
@@ -36,5 +37,6 @@ _PG_init(void)
 	tn_cursors_init();
 	tn_explain_init();
 	tn_conflict_init();
+	tn_barrier_init();
 	tn_pushdown_init();
 }

@@ -78,6 +78,89 @@ SELECT count(*) FROM iso.note WHERE id = 101 AND 1 / (id - 101) > 0;
 \echo -- and their messages are about rows of A
 SELECT count(*) FROM iso.note WHERE body::int > 0;
 
+\echo == what is called, or fails, for some rows only, and is given nothing of them
+CREATE FUNCTION tell() RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE EXCEPTION 'called'; END $$;
+CREATE FUNCTION tell_steady() RETURNS boolean LANGUAGE plpgsql STABLE COST 0.0000001 AS $$ BEGIN RAISE EXCEPTION 'called'; END $$;
+CREATE FUNCTION tell_inlined(text) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT CASE WHEN $1 = current_setting('iso.guess') THEN tell_steady() END $$;
+CREATE FUNCTION tell_rows() RETURNS SETOF iso.note LANGUAGE sql STABLE AS $$ SELECT * FROM iso.note WHERE CASE WHEN body = current_setting('iso.guess') THEN tell_steady() END $$;
+CREATE VIEW told WITH (security_invoker) AS SELECT body, CASE WHEN body = current_setting('iso.guess') THEN tell_steady() END AS told FROM iso.note;
+CREATE VIEW behind WITH (security_invoker, security_barrier) AS SELECT * FROM iso.note WHERE id > 0;
+-- The same must happen, without an index that leaves no row to a condition, for a value that another org has and for one that nobody has.
+CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	results text[] = '{}';
+	guess text;
+BEGIN
+	FOREACH guess IN ARRAY '{SECRET-B-101,SECRET-X-101}'::text[] LOOP
+		PERFORM set_config('iso.guess', guess, false);
+		results := results || iso.attempt(replace(statement, '?', quote_literal(guess)));
+	END LOOP;
+	RETURN CASE WHEN results[1] = results[2] THEN 'no difference: ' || results[1] ELSE 'TOLD: ' || results::text END;
+END
+$$;
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_bitmapscan = off;
+SELECT s, pg_temp.told(s) FROM unnest(ARRAY[
+	$$SELECT FROM iso.note WHERE CASE WHEN body = ? THEN tell() END$$,
+	$$SELECT FROM iso.note WHERE CASE WHEN body = ? THEN tell_steady() END$$,
+	$$SELECT FROM iso.note WHERE CASE WHEN body = ? THEN set_config('no such name', '', false) IS NULL END$$,
+	$$SELECT FROM iso.note WHERE CASE body WHEN ? THEN 1 / (length(current_user) - length(current_user)) IS NULL END$$,
+	$$SELECT FROM iso.note WHERE body >= ? AND body <= ? AND (tell() OR n < 10)$$,
+	$$SELECT FROM iso.note WHERE body >= ? AND body <= ? AND body = tell_steady()::text$$,
+	$$SELECT FROM iso.note WHERE body >= ? AND body <= ? AND n = 1 / (length(current_user) - length(current_user))$$,
+	$$SELECT FROM iso.note WHERE body <> ? OR tell()$$,
+	$$SELECT FROM iso.note WHERE body = CASE WHEN body = ? THEN (SELECT tell()::text) ELSE '' END$$,
+	$$SELECT FROM iso.note WHERE body >= ? AND body <= ? AND body > (SELECT tell()::text)$$,
+	$$SELECT FROM iso.note WHERE body >= ? AND body <= ? AND body = ANY (ARRAY(SELECT tell()::text))$$,
+	$$SELECT (SELECT count(*) FROM iso.note WHERE body >= ? AND body <= ? AND body > (SELECT tell()::text || x)) FROM generate_series(1, 2) x$$,
+	$$SELECT FROM iso.note WHERE ARRAY[CASE WHEN body = ? THEN '{1,2}'::int[] ELSE '{1}' END, '{1}'] IS NULL$$,
+	$$SELECT FROM iso.note WHERE (CASE WHEN body = ? THEN 'x'::name END)[1:2] IS NOT NULL$$,
+	$$SELECT FROM iso.note WHERE CASE WHEN body = ? THEN greatest(ROW(1), ROW(current_user)) IS NULL END$$,
+	$$SELECT FROM iso.note WHERE tell_inlined(body)$$,
+	$$SELECT FROM tell_rows()$$,
+	$$SELECT FROM told WHERE told$$,
+	$$SELECT FROM behind WHERE CASE WHEN body = ? THEN tell_steady() END$$,
+	$$SELECT FROM (SELECT DISTINCT body FROM iso.note) q WHERE CASE WHEN body = ? THEN tell_steady() END$$,
+	$$SELECT FROM (SELECT * FROM iso.note UNION ALL SELECT * FROM iso.note) q WHERE CASE WHEN body = ? THEN tell_steady() END$$,
+	$$SELECT FROM (SELECT * FROM iso.note UNION ALL SELECT * FROM iso.note) q WHERE body >= ? AND body <= ? AND body > (SELECT tell()::text)$$,
+	$$SELECT FROM iso.event WHERE CASE WHEN body = ? OR id = 151 THEN tell_steady() END$$,
+	$$SELECT FROM (VALUES (1)) v LEFT JOIN iso.note ON CASE WHEN body = ? THEN tell_steady() END$$,
+	$$SELECT FROM (VALUES ('')) v (x) LEFT JOIN iso.note ON body >= ? AND body <= ? AND body > (SELECT tell()::text)$$,
+	$$SELECT FROM iso.item i JOIN iso.note n ON i.id = n.id AND CASE WHEN n.body = ? THEN tell_steady() END$$,
+	$$UPDATE iso.note SET n = n WHERE body >= ? AND body <= ? AND (tell() OR n < 10)$$,
+	$$DELETE FROM iso.note WHERE CASE WHEN body = ? THEN tell_steady() END$$,
+	$$MERGE INTO iso.note USING (VALUES (1)) v ON body >= ? AND body <= ? AND (tell() OR n < 10) WHEN MATCHED THEN DELETE$$]) s;
+\echo -- a record without a value
+CREATE FUNCTION pg_temp.unassigned(guess text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+	n bigint;
+BEGIN
+	FOR i IN 1 .. 2 LOOP
+		IF i = 1 THEN
+			SELECT 'x' AS f INTO r;
+		ELSE
+			r := NULL;
+		END IF;
+		SELECT count(*) INTO n FROM iso.note WHERE body >= guess AND body <= guess AND body > r.f;
+	END LOOP;
+	RETURN n;
+END
+$$;
+SELECT pg_temp.told($$SELECT pg_temp.unassigned(?)$$);
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
+RESET enable_bitmapscan;
+\echo -- a value that only a function of the DBA makes is computed before there are rows, and an index serves it
+SET enable_seqscan = off;
+SELECT iso.plan($$SELECT FROM iso.note WHERE body = current_setting('iso.guess')$$);
+SELECT iso.plan($$SELECT FROM iso.note WHERE body = (SELECT tell()::text)$$);
+SELECT iso.plan($$SELECT FROM iso.note WHERE id = ANY (ARRAY(SELECT 1))$$);
+RESET enable_seqscan;
+\echo -- but not one that a function of the caller makes, which would be called once more for a row
+SELECT iso.plan($$SELECT FROM iso.note WHERE body = tell_steady()::text$$);
+
 \echo == LIKE and regular expressions
 SELECT count(*) FROM iso.note WHERE body LIKE 'SECRET%';
 SELECT count(*) FROM iso.note WHERE body ~ '^SECRET' OR body SIMILAR TO '%B%' OR body ILIKE '%secret%';
@@ -113,6 +196,7 @@ DECLARE
 	result text = '';
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, %s) SELECT FROM iso.item WHERE body = %L', options, value) LOOP
+		EXIT WHEN line = 'Planning:';
 		result = result || replace(line, value, '?') || E'\n';
 	END LOOP;
 	RETURN result;
@@ -124,14 +208,14 @@ CREATE FUNCTION pg_temp.compared(options text) RETURNS text LANGUAGE sql AS $$
 $$;
 SET enable_bitmapscan = off;
 SELECT pg_temp.analyzed('SECRET-B-7', 'FORMAT text');
-SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
 SELECT pg_temp.analyzed('SECRET-B-7', 'FORMAT text');
-SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
 SET enable_seqscan = off;
 RESET enable_bitmapscan;
-SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
 SELECT iso.plan('SELECT FROM iso.item WHERE body = ''SECRET-B-7'' OR body = ''SECRET-B-8''', 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
 RESET enable_seqscan;
 RESET enable_indexscan;
@@ -151,7 +235,7 @@ SET tenancy.cross_org = on;
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
 SET enable_bitmapscan = off;
-SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE}'::text[]) o;
+SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
 SELECT iso.plan(format('%s iso.item %s body = %L', c[1], c[2], v), 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF')
 FROM unnest('{SECRET-B-7,SECRET-X-7}'::text[]) v, (VALUES ('{UPDATE,SET id = id WHERE}'::text[]), ('{DELETE FROM,WHERE}')) s (c) ORDER BY c[1];
 RESET tenancy.cross_org;

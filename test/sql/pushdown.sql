@@ -172,6 +172,20 @@ CREATE FUNCTION pg_temp.peek(text) RETURNS boolean LANGUAGE plpgsql COST 0.00000
 SELECT id FROM iso.doc WHERE pg_temp.peek(name) AND span && '[79990,80015)';
 CREATE FUNCTION pg_temp.leakproof(text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true';
 
+\echo == ON CONFLICT finds the index that it names
+\c - :dba
+CREATE TABLE iso.unique_doc (id integer, tags text[]);
+SELECT tenancy.protect('iso.unique_doc', 'iso_doc');
+CREATE UNIQUE INDEX ON iso.unique_doc (org_id, id) WHERE tags = '{}';
+CREATE UNIQUE INDEX ON iso.unique_doc (org_id, (tags && '{a}')) WHERE tags <> '{}';
+GRANT SELECT, INSERT, UPDATE ON iso.unique_doc TO regress_tenancy_app;
+\c - regress_tenancy_app
+SET tenancy.session_token = :'admin_a';
+SELECT tenancy.current_org() IS NOT NULL;
+INSERT INTO iso.unique_doc VALUES (1, '{}'), (1, '{a}');
+INSERT INTO iso.unique_doc VALUES (1, '{}') ON CONFLICT (org_id, id) WHERE tags = '{}' DO UPDATE SET id = 2 WHERE unique_doc.tags = '{}' RETURNING id;
+INSERT INTO iso.unique_doc VALUES (1, '{a}') ON CONFLICT (org_id, (tags && '{a}')) WHERE tags <> '{}' DO NOTHING RETURNING id;
+
 \echo == EXPLAIN ANALYZE counts no hidden row
 SET enable_seqscan = off;
 SET jit = off;
