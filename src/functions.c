@@ -184,10 +184,9 @@ put_org(const TnSession *session, Datum *values, bool *nulls)
 	tn_read_end(&read);
 }
 
-static Datum
-session_row(FunctionCallInfo fcinfo)
+static HeapTupleHeader
+make_session_row(FunctionCallInfo fcinfo, const TnSession *session)
 {
-	const TnSession *session = tn_session();
 	Datum		values[S_COLUMNS];
 	bool		nulls[S_COLUMNS];
 
@@ -206,7 +205,26 @@ session_row(FunctionCallInfo fcinfo)
 	}
 	if (session->has_org)
 		put_org(session, values, nulls);
-	return make_row(fcinfo, values, nulls);
+	return DatumGetHeapTupleHeader(make_row(fcinfo, values, nulls));
+}
+
+/*
+ * Every request begins with it, so the row is kept beside the session.
+ */
+static Datum
+session_row(FunctionCallInfo fcinfo)
+{
+	const TnSession *session = tn_session();
+	HeapTupleHeader row = session->row;
+
+	if (row == NULL)
+	{
+		row = make_session_row(fcinfo, session);
+		tn_session_keep_row(session, row);
+		return HeapTupleHeaderGetDatum(row);
+	}
+	return HeapTupleHeaderGetDatum(memcpy(palloc(HeapTupleHeaderGetDatumLength(row)), row,
+										  HeapTupleHeaderGetDatumLength(row)));
 }
 
 TENANCY_FUNCTION(tenancy_session);

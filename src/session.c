@@ -24,6 +24,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
@@ -530,13 +531,14 @@ find_predecessor(const Entry *entry)
 static void
 copy_session(const TnSession *from, TnSession *to)
 {
-	const TnVerifiedToken *token = to->token;
-	uint64		version = to->version;
+	TnSession	own = *to;
 	size_t		size = from->n_roles * sizeof(pg_uuid_t);
 
 	*to = *from;
-	to->token = token;
-	to->version = version;
+	to->token = own.token;
+	to->version = own.version;
+	to->context = own.context;
+	to->row = NULL;
 	if (from->email != NULL)
 		to->email = pstrdup(from->email);
 	if (from->role_ids != NULL)
@@ -561,6 +563,7 @@ refresh_authority(Entry *entry)
 		memset(&entry->session, 0, sizeof(TnSession));
 		entry->session.token = &entry->token;
 		entry->session.version = ++last_version;
+		entry->session.context = entry->authority_context;
 		generation = tn_catalog_generation(TN_SIGNAL_AUTHORITY);
 
 		old = MemoryContextSwitchTo(entry->authority_context);
@@ -630,6 +633,19 @@ tn_session(void)
 	if (entry->session.entered && entry->session.status == TN_STATUS_ACTIVE)
 		tn_audit_log_entry(&entry->session.user_id, &entry->session.org_id);
 	return &entry->session;
+}
+
+/*
+ * Keeps a copy of a row that was made of tn_session()'s last answer, until
+ * anything that it may say has changed.
+ */
+void
+tn_session_keep_row(const TnSession *session, HeapTupleHeader row)
+{
+	Size		size = HeapTupleHeaderGetDatumLength(row);
+
+	if (session->context != NULL)
+		((TnSession *) session)->row = memcpy(MemoryContextAlloc(session->context, size), row, size);
 }
 
 /*

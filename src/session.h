@@ -8,6 +8,7 @@
 #ifndef TN_SESSION_H
 #define TN_SESSION_H
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
@@ -60,6 +61,10 @@ typedef struct TnSession
 	bool		entered;		/* a superadmin in an org of others; with has_org */
 	int			n_roles;		/* for ACTIVE */
 	pg_uuid_t  *role_ids;		/* in the order of their bytes */
+
+	/* What session() returns of it, if that was asked before. */
+	MemoryContext context;		/* as long-lived as the rest; NULL if it is not kept */
+	HeapTupleHeader row;
 } TnSession;
 
 /*
@@ -81,6 +86,7 @@ typedef struct TnIdentity
 extern uint64 tn_session_uses;
 
 extern const TnSession *tn_session(void);
+extern void tn_session_keep_row(const TnSession *session, HeapTupleHeader row);
 extern void tn_session_announce(void);
 extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);

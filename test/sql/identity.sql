@@ -409,7 +409,7 @@ UPDATE tenancy.users SET tokens_valid_from = to_timestamp(1700000100) WHERE name
 CREATE FUNCTION identity.renew(claims jsonb) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('tenancy.session_token', minting.token('clerk', '{"sub": "identity-carol", "iat": 1700000200}' || claims), false);
-	RETURN (SELECT format('%s %s %s superadmin: %s', s.status, s.org_slug, s.roles, s.is_superadmin) FROM tenancy.session() s);
+	RETURN (SELECT format('%s %s %s superadmin: %s %s', s.status, s.org_slug, s.roles, s.is_superadmin, s.email) FROM tenancy.session() s);
 END
 $$;
 GRANT EXECUTE ON FUNCTION identity.renew TO regress_tenancy_app;
@@ -417,7 +417,7 @@ SELECT minting.token('better_auth', '{"iss": "https://app.test", "aud": "https:/
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 SELECT claims, identity.renew(claims) FROM unnest(ARRAY[
-	'{}', '{"org_id": "ext_identity-acme"}', '{"org_id": "ext_identity-beta"}', '{"org_id": "ext_unknown"}', '{"jti": "2"}',
+	'{}', '{"org_id": "ext_identity-acme"}', '{"org_id": "ext_identity-beta"}', '{"org_id": "ext_unknown"}', '{"jti": "2"}', '{"email": "new@identity.test"}',
 	'{"act": {"sub": "support"}}', '{"act": {"sub": "support"}, "org_id": "ext_identity-beta"}', '{"jti": "3", "org_id": "ext_identity-beta"}',
 	'{"iat": 1700000000, "org_id": "ext_identity-beta"}', '{"iat": 1700000300, "org_id": "ext_identity-beta"}', '{"iat": null, "org_id": "ext_identity-beta"}',
 	'{"sub": "identity-alice"}', '{"jti": "4", "iat": 1700000300}']::jsonb[]) AS claims;
