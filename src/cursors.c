@@ -133,6 +133,18 @@ remember_query(QueryDesc *query)
 }
 
 /*
+ * May a query be run on, or back, after it has been run for so many rows?  Not
+ * once it has been run for all of them by a portal that goes forward alone, as
+ * those of the protocol do.
+ */
+static bool
+may_run_on(QueryDesc *query, uint64 count)
+{
+	return count != 0 || ActivePortal == NULL || ActivePortal->queryDesc != query ||
+		(ActivePortal->cursorOptions & (CURSOR_OPT_NO_SCROLL | CURSOR_OPT_HOLD)) != CURSOR_OPT_NO_SCROLL;
+}
+
+/*
  * Are the query's rows being put aside, as its transaction ends?
  */
 static bool
@@ -258,7 +270,7 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
 
 	/* It asked who is there: from now on its rows are theirs. */
-	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses != uses)
+	if (open == NULL && TN_MAY_RUN_AGAIN && tn_session_uses != uses && may_run_on(query, count))
 		open = remember_query(query);
 	if (open != NULL && is_being_held(query))
 	{

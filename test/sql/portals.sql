@@ -55,6 +55,21 @@ SET tenancy.session_token = :'alice';
 FETCH numbers;
 CLOSE ALL;
 
+\echo == a cursor that goes forward alone: more rows are for the same identity, and at its end there are none
+BEGIN;
+DECLARE forward NO SCROLL CURSOR FOR SELECT body FROM portals_note ORDER BY id;
+FETCH 2 forward;
+SET LOCAL tenancy.session_token = :'bob';
+FETCH forward;
+ROLLBACK;
+BEGIN;
+DECLARE forward NO SCROLL CURSOR FOR SELECT body FROM portals_note ORDER BY id;
+FETCH ALL forward;
+SET LOCAL tenancy.session_token = :'bob';
+FETCH forward;
+FETCH ABSOLUTE 1 forward;
+ROLLBACK;
+
 \echo == a statement with RETURNING has run before its first row is fetched
 CREATE FUNCTION pg_temp.fetch_under_another(other text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
