@@ -31,6 +31,7 @@ OBJS = \
 	src/privileged.o \
 	src/audit.o \
 	src/directory.o \
+	src/names.o \
 	src/issuer.o \
 	src/verification.o \
 	src/session.o \

@@ -28,6 +28,7 @@
 #include "directory.h"
 #include "errcodes.h"
 #include "keyring.h"
+#include "names.h"
 #include "onboarding.h"
 #include "ownership.h"
 #include "policy.h"
@@ -637,43 +638,56 @@ enum
 };
 
 /*
- * The org returned is the one the user landed in just now, or else the one the
- * session is in.
+ * An org that was made with the user needs no look-up.
  */
-TENANCY_FUNCTION(tenancy_provision_user);
-Datum
-tenancy_provision_user(PG_FUNCTION_ARGS)
+static void
+put_new_org(const TnArrival *arrival, Datum *values, bool *nulls)
 {
-	Datum		values[P_COLUMNS];
-	bool		nulls[P_COLUMNS];
-	bool		landed;
-	pg_uuid_t	org_id;
-	bool		created = tn_provision_user(&landed, &org_id);
-	const TnSession *session = tn_session_of_user();
+	Datum		admin = CStringGetTextDatum("admin");
+
+	nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = nulls[P_ROLES] = false;
+	values[P_ORG_ID] = tn_uuid_datum(&arrival->org_id);
+	values[P_ORG_SLUG] = CStringGetTextDatum(arrival->new_slug);
+	values[P_ROLES] = PointerGetDatum(construct_array(&admin, 1, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static void
+look_up_org(const TnArrival *arrival, Datum *values, bool *nulls)
+{
 	TnRead		read;
 	TnOrg		org;
 
-	memset(nulls, true, sizeof(nulls));
-	nulls[P_USER_ID] = nulls[P_CREATED] = false;
-	values[P_USER_ID] = tn_uuid_datum(&session->user_id);
-	values[P_CREATED] = BoolGetDatum(created);
-
-	if (!landed && session->has_org)
-	{
-		landed = true;
-		org_id = session->org_id;
-	}
 	tn_read_begin(&read);
-	if (landed && tn_org_find(&read, &org_id, &org))
+	if (tn_org_find(&read, &arrival->org_id, &org))
 	{
 		nulls[P_ORG_ID] = nulls[P_ORG_SLUG] = false;
 		values[P_ORG_ID] = tn_uuid_datum(&org.id);
 		values[P_ORG_SLUG] = CStringGetTextDatum(org.slug);
 		/* As session() has it: in a closed org nobody has a role. */
 		nulls[P_ROLES] = org.status != TN_ORG_ACTIVE;
-		values[P_ROLES] = member_role_names(&read, &session->user_id, &org.id);
+		values[P_ROLES] = member_role_names(&read, &arrival->user_id, &org.id);
 	}
 	tn_read_end(&read);
+}
+
+TENANCY_FUNCTION(tenancy_provision_user);
+Datum
+tenancy_provision_user(PG_FUNCTION_ARGS)
+{
+	Datum		values[P_COLUMNS];
+	bool		nulls[P_COLUMNS];
+	TnArrival	arrival;
+
+	tn_provision_user(&arrival);
+	memset(nulls, true, sizeof(nulls));
+	nulls[P_USER_ID] = nulls[P_CREATED] = false;
+	values[P_USER_ID] = tn_uuid_datum(&arrival.user_id);
+	values[P_CREATED] = BoolGetDatum(arrival.created);
+
+	if (arrival.new_slug[0] != '\0')
+		put_new_org(&arrival, values, nulls);
+	else if (arrival.has_org)
+		look_up_org(&arrival, values, nulls);
 	return make_row(fcinfo, values, nulls);
 }
 
@@ -707,6 +721,17 @@ tenancy_create_org(PG_FUNCTION_ARGS)
 						   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
 						   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	return tn_uuid_datum(&org_id);
+}
+
+TENANCY_FUNCTION(tenancy_strip_blank);
+Datum
+tenancy_strip_blank(PG_FUNCTION_ARGS)
+{
+	const char *name = tn_strip_blank(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (name == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
 /* ---- audit ---- */

@@ -10,7 +10,7 @@
  * notice.  A user's row is locked before any org's, as everywhere.  Whoever
  * writes has it locked, so that nobody disables the user from then on; whom
  * somebody has disabled before that is found out by looking at the session
- * again: in hold_me() or, for provision_user(), by its caller.
+ * again: in hold_me() or, for provision_user(), in look_again().
  *
  * Callers are SECURITY DEFINER functions with a fixed search_path: SPI runs as
  * the extension's owner.
@@ -27,17 +27,23 @@
 #include "utils/varlena.h"
 
 #include "directory.h"
+#include "names.h"
 #include "onboarding.h"
+#include "recording.h"
 #include "session.h"
 #include "settings.h"
 
-#define MAX_ARGS 5
+#define MAX_ARGS 15
 
 /* As the table has it. */
 #define MAX_NAME_CHARS 200
 
 /* How often another suffix is tried for a slug; each has 32 random bits. */
 #define MAX_SLUG_TRIES 8
+
+/* Of tenancy.invitations i, those that an address has not answered yet. */
+#define INVITES(email) \
+	"pg_catalog.lower(i.email) = pg_catalog.lower(" email " COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
 
 typedef enum Statement
 {
@@ -54,11 +60,10 @@ typedef enum Statement
 	FIND_OWN_ORG,
 	INVITE_ADMIN,
 	ASSERT_ADMINISTRATOR,
-	RECORD_USER,
+	RECORD_SUPERADMIN,
 	RECORD_PERSONAL_ORG,
 	RECORD_ORG,
-	SLUGIFY,
-	STRIP_BLANK
+	SLUGIFY
 } Statement;
 
 /*
@@ -72,14 +77,40 @@ static struct
 	SPIPlanPtr	plan;
 }			statements[] =
 {
-	/* In one statement, so that the reference from one to the other holds at its end. */
+	/*
+	 * In one statement, so that the reference from the identity to the user
+	 * holds at its end, and because one costs much less than several.  The
+	 * org is left to give_org() where there is more to decide: for whom
+	 * somebody has invited, and where the slug is taken.
+	 */
 	[INSERT_USER] = {
 		"WITH identity AS ("
 		" INSERT INTO tenancy.identities (issuer_id, subject, user_id) VALUES ($1, $2, pg_catalog.gen_random_uuid())"
-		" ON CONFLICT (issuer_id, subject) DO NOTHING RETURNING user_id) "
-		"INSERT INTO tenancy.users (id, email, email_verified, name) SELECT i.user_id, $3, $4, $5 FROM identity i "
-		"RETURNING id",
-		5, {UUIDOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID}},
+		" ON CONFLICT (issuer_id, subject) DO NOTHING RETURNING user_id), "
+		"person AS ("
+		" INSERT INTO tenancy.users (id, email, email_verified, name) SELECT i.user_id, $3, $4, $5 FROM identity i"
+		" RETURNING id), "
+		"org AS ("
+		" INSERT INTO tenancy.organizations (slug, name, kind, created_by)"
+		" SELECT tenancy.slugify($6), $6, 'personal', p.id FROM person p"
+		" WHERE $6 IS NOT NULL AND NOT ($4 AND EXISTS (SELECT FROM tenancy.invitations i WHERE " INVITES("$3") "))"
+		" ON CONFLICT (slug) DO NOTHING RETURNING id, slug, created_by), "
+		"member AS ("
+		" INSERT INTO tenancy.memberships (user_id, org_id) SELECT o.created_by, o.id FROM org o), "
+		"role AS ("
+		" INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) SELECT o.created_by, o.id, $7 FROM org o), "
+		"written AS ("
+		" SELECT NULL::uuid AS org_id, p.id AS user_id,"
+		" pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('created', true, 'superadmin', nullif($9, false))) AS new_values FROM person p"
+		" UNION ALL "
+		" SELECT o.id, o.created_by,"
+		" pg_catalog.jsonb_build_object('slug', o.slug, 'name', $6, 'kind', 'personal', 'role', 'admin') FROM org o) "
+		"INSERT INTO tenancy.audit_events (org_id, user_id, action, target, new_values,"
+		" issuer, subject, session_id, acting_superadmin, impersonated_by, database_role) "
+		"SELECT w.org_id, w.user_id, $8, w.user_id::text, w.new_values, $10, $11, $12, $13, $14, $15 FROM written w "
+		"RETURNING user_id, org_id, new_values ->> 'slug'",
+		15, {UUIDOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, BOOLOID,
+		TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID}},
 	[LOCK_USER] = {
 		"SELECT FROM tenancy.users WHERE id = $1 FOR UPDATE",
 		1, {UUIDOID}},
@@ -100,14 +131,14 @@ static struct
 	/* Before the invitations, as everybody does who locks both. */
 	[LOCK_INVITING_ORGS] = {
 		"SELECT FROM tenancy.organizations o WHERE o.id IN (SELECT i.org_id FROM tenancy.invitations i"
-		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($1 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL)"
+		" WHERE " INVITES("$1") ")"
 		" ORDER BY o.id FOR SHARE",
 		1, {TEXTOID}},
 	/* The clock is looked at once a row is locked: waiting for it takes time. */
 	[ACCEPT_INVITATIONS] = {
 		"WITH locked AS MATERIALIZED ("
 		" SELECT i.id, i.org_id, i.role_id, i.expires_at FROM tenancy.invitations i JOIN tenancy.organizations o ON o.id = i.org_id"
-		" WHERE pg_catalog.lower(i.email) = pg_catalog.lower($2 COLLATE pg_catalog.\"C\") AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
+		" WHERE " INVITES("$2")
 		" AND o.status = 'active' ORDER BY i.id FOR UPDATE OF i), "
 		"pending AS MATERIALIZED ("
 		" SELECT l.id, l.org_id, l.role_id FROM locked l WHERE l.expires_at > pg_catalog.clock_timestamp()), "
@@ -130,9 +161,8 @@ static struct
 		4, {TEXTOID, TEXTOID, TEXTOID, UUIDOID}},
 	[INSERT_ADMIN] = {
 		"WITH member AS (INSERT INTO tenancy.memberships (user_id, org_id) VALUES ($1, $2)) "
-		"INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) "
-		"SELECT $1, $2, r.id FROM tenancy.roles r WHERE r.org_id IS NULL AND r.name = 'admin'",
-		2, {UUIDOID, UUIDOID}},
+		"INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) VALUES ($1, $2, $3)",
+		3, {UUIDOID, UUIDOID, UUIDOID}},
 	[FIND_OWN_ORG] = {
 		"SELECT o.id, o.status = 'archived' FROM tenancy.organizations o "
 		"JOIN tenancy.memberships m ON m.org_id = o.id AND m.user_id = $2 "
@@ -144,10 +174,9 @@ static struct
 	[ASSERT_ADMINISTRATOR] = {
 		"SELECT tenancy.assert_administrator('create an org for somebody else')",
 		0, {InvalidOid}},
-	[RECORD_USER] = {
-		"SELECT tenancy.record_change($1, NULL, $2::text, NULL,"
-		" pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('created', nullif($3, false), 'superadmin', nullif($4, false))))",
-		4, {TEXTOID, UUIDOID, BOOLOID, BOOLOID}},
+	[RECORD_SUPERADMIN] = {
+		"SELECT tenancy.record_change($1, NULL, $2::text, NULL, '{\"superadmin\": true}')",
+		2, {TEXTOID, UUIDOID}},
 	[RECORD_PERSONAL_ORG] = {
 		"SELECT tenancy.record_change('provision_user', o.id, $2::text, NULL,"
 		" pg_catalog.jsonb_build_object('slug', o.slug, 'name', o.name, 'kind', o.kind, 'role', 'admin')) "
@@ -160,9 +189,6 @@ static struct
 		3, {UUIDOID, TEXTOID, UUIDOID}},
 	[SLUGIFY] = {
 		"SELECT tenancy.slugify($1)",
-		1, {TEXTOID}},
-	[STRIP_BLANK] = {
-		"SELECT tenancy.strip_blank($1)",
 		1, {TEXTOID}},
 };
 
@@ -178,8 +204,8 @@ run(Statement statement, Datum *values, const bool *nulls)
 
 	if (statements[statement].plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(statements[statement].sql, statements[statement].nargs,
-									   statements[statement].argtypes);
+		SPIPlanPtr	plan = SPI_prepare_cursor(statements[statement].sql, statements[statement].nargs,
+											  statements[statement].argtypes, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare statement %d: %s", statement, SPI_result_code_string(SPI_result));
@@ -194,17 +220,26 @@ run(Statement statement, Datum *values, const bool *nulls)
 }
 
 /*
- * The first column of the first row, which is a uuid.
+ * A column of a row, which is a uuid.
  */
 static pg_uuid_t
-result_uuid(void)
+uuid_of_row(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
 
 	if (isnull)
 		elog(ERROR, "unexpected null");
 	return *DatumGetUUIDP(value);
+}
+
+/*
+ * The first column of the first row.
+ */
+static pg_uuid_t
+result_uuid(void)
+{
+	return uuid_of_row(0, 1);
 }
 
 /*
@@ -283,7 +318,8 @@ insert_org_with_free_slug(const char *name, const char *kind, const pg_uuid_t *c
 static void
 make_admin(const pg_uuid_t *user_id, const pg_uuid_t *org_id)
 {
-	Datum		values[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(org_id)};
+	pg_uuid_t	admin_role = tn_admin_role();
+	Datum		values[] = {UUIDPGetDatum(user_id), UUIDPGetDatum(org_id), UUIDPGetDatum(&admin_role)};
 
 	(void) run(INSERT_ADMIN, values, NULL);
 }
@@ -306,19 +342,6 @@ is_superadmin_email(const char *email)
 }
 
 /*
- * A name without what nobody sees in front; NULL if nobody would see any of it.
- */
-static char *
-strip_blank(const char *name)
-{
-	Datum		values[] = {CStringGetTextDatum(name)};
-
-	if (run(STRIP_BLANK, values, NULL) != 1)
-		elog(ERROR, "could not look at a name");
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-}
-
-/*
  * The name of a personal org: what people call its owner.
  */
 static char *
@@ -332,7 +355,7 @@ personal_org_name(const TnVerifiedToken *token)
 	for (int i = 0; i < lengthof(candidates); i++)
 	{
 		/* What nobody sees in front could be all that is left of a long name. */
-		const char *name = candidates[i] == NULL ? NULL : strip_blank(candidates[i]);
+		const char *name = candidates[i] == NULL ? NULL : tn_strip_blank(candidates[i]);
 
 		if (name != NULL)
 			return pnstrdup(name, pg_mbcharcliplen(name, strlen(name), MAX_NAME_CHARS));
@@ -346,7 +369,7 @@ personal_org_name(const TnVerifiedToken *token)
 static void
 check_name(const char *name)
 {
-	if (strip_blank(name) == NULL || pg_mbstrlen(name) > MAX_NAME_CHARS)
+	if (tn_strip_blank(name) == NULL || pg_mbstrlen(name) > MAX_NAME_CHARS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid name of an org"),
@@ -386,33 +409,71 @@ find_user(const TnVerifiedToken *token, TnUser *user)
 }
 
 /*
- * Writes a new user for the token's subject, unless another transaction has
- * just done so.  *user is set in either case; true if it is new.
+ * Does the token make its subject a superadmin?  What somebody else does in the
+ * user's name does not.
  */
 static bool
-insert_user(const TnVerifiedToken *token, TnUser *user)
+names_superadmin(const TnVerifiedToken *token)
 {
-	bool		nulls[5] = {false};
-	Datum		values[5];
+	return token->email_verified && token->actor == NULL && is_superadmin_email(token->email);
+}
+
+static bool
+make_superadmin(const pg_uuid_t *user_id)
+{
+	Datum		values[] = {UUIDPGetDatum(user_id)};
+
+	return run(INSERT_SUPERADMIN, values, NULL) > 0;
+}
+
+/*
+ * Writes a new user for the token's subject, with a personal org where one is
+ * wanted and nothing speaks against it.  False if somebody else has just
+ * written the user.
+ */
+static bool
+insert_user(const TnVerifiedToken *token, const char *action, bool wants_org, TnArrival *arrival)
+{
+	pg_uuid_t	admin_role = tn_admin_role();
+	bool		superadmin = names_superadmin(token);
+	bool		nulls[MAX_ARGS] = {false};
+	Datum		values[MAX_ARGS];
+	Datum		actor[TN_AUDIT_COLUMNS];
+	bool		actor_nulls[TN_AUDIT_COLUMNS];
+	int			n = 9;
+	uint64		rows;
 
 	values[0] = UUIDPGetDatum(&token->issuer_id);
 	values[1] = CStringGetTextDatum(token->subject);
 	values[2] = text_or_null(token->email, &nulls[2]);
 	values[3] = BoolGetDatum(token->email_verified);
 	values[4] = text_or_null(token->name, &nulls[4]);
-	if (run(INSERT_USER, values, nulls) > 0)
+	values[5] = text_or_null(wants_org ? personal_org_name(token) : NULL, &nulls[5]);
+	values[6] = UUIDPGetDatum(&admin_role);
+	values[7] = CStringGetTextDatum(action);
+	values[8] = BoolGetDatum(superadmin);
+	tn_record_actor(actor, actor_nulls);
+	for (int column = TN_AUDIT_ISSUER; column <= TN_AUDIT_DATABASE_ROLE; column++)
 	{
-		memset(user, 0, sizeof(*user));
-		user->id = result_uuid();
-		return true;
+		values[n] = actor[column];
+		nulls[n++] = actor_nulls[column];
 	}
-
-	if (!find_user(token, user))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not provision user because of a concurrent change"),
-				 errhint("Try again.")));
-	return false;
+	/* A row of the audit log each for the user and the org. */
+	rows = run(INSERT_USER, values, nulls);
+	if (rows == 0)
+		return false;
+	arrival->created = true;
+	arrival->user_id = uuid_of_row(0, 1);
+	arrival->has_org = rows > 1;
+	if (arrival->has_org)
+	{
+		arrival->org_id = uuid_of_row(1, 2);
+		strlcpy(arrival->new_slug, SPI_getvalue(SPI_tuptable->vals[1], SPI_tuptable->tupdesc, 3),
+				sizeof(arrival->new_slug));
+	}
+	if (superadmin)
+		(void) make_superadmin(&arrival->user_id);
+	return true;
 }
 
 static bool
@@ -495,7 +556,7 @@ copy_token(const TnVerifiedToken *token)
 	copy->email = token->email == NULL ? NULL : pstrdup(token->email);
 	copy->name = token->name == NULL ? NULL : pstrdup(token->name);
 	copy->actor = token->actor == NULL ? NULL : pstrdup(token->actor);
-	copy->issuer = copy->org = copy->payload = NULL;
+	copy->issuer = copy->org = copy->session_id = copy->payload = NULL;
 	return copy;
 }
 
@@ -520,76 +581,95 @@ token_to_provision(void)
 	return copy_token(session->token);
 }
 
-static bool
-make_superadmin(const pg_uuid_t *user_id)
+/*
+ * Brings what is known of a user up to what the token says; the audit log
+ * names the action.
+ */
+static void
+update_user(const TnVerifiedToken *token, const char *action, const TnUser *user)
 {
-	Datum		values[] = {UUIDPGetDatum(user_id)};
+	update_profile(token, user);
+	if (!user->superadmin && names_superadmin(token) && make_superadmin(&user->id))
+	{
+		Datum		values[] = {CStringGetTextDatum(action), UUIDPGetDatum(&user->id)};
 
-	return run(INSERT_SUPERADMIN, values, NULL) > 0;
+		(void) run(RECORD_SUPERADMIN, values, NULL);
+	}
 }
 
 /*
  * Gives the token's subject a user, if there is none, and what the token says
- * of them; the audit log names the action.  Returns whether the user is new.
+ * of them; the audit log names the action.  A new user may get an org at once.
  */
-static bool
-ensure_user(TnVerifiedToken *token, const char *action, TnUser *user)
+static void
+ensure_user(TnVerifiedToken *token, const char *action, bool wants_org, TnArrival *arrival)
 {
-	bool		created = false;
-	bool		promoted = false;
+	TnUser		user;
+	bool		found;
 
-	if (token->name != NULL && strip_blank(token->name) == NULL)
+	memset(arrival, 0, sizeof(*arrival));
+	if (token->name != NULL && tn_strip_blank(token->name) == NULL)
 		token->name = NULL;
-	if (!find_user(token, user))
-		created = insert_user(token, user);
-	if (!created)
-		update_profile(token, user);
-	/* What somebody else does in the user's name makes nobody a superadmin. */
-	if (token->email_verified && token->actor == NULL && !user->superadmin && is_superadmin_email(token->email))
-		promoted = make_superadmin(&user->id);
-	if (created || promoted)
-	{
-		Datum		values[] = {CStringGetTextDatum(action), UUIDPGetDatum(&user->id),
-		BoolGetDatum(created), BoolGetDatum(promoted)};
+	/* Whom the session does not know is new, in all likelihood. */
+	found = tn_session()->has_user && find_user(token, &user);
+	if (!found && insert_user(token, action, wants_org, arrival))
+		return;
+	if (!found && !find_user(token, &user))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not provision user because of a concurrent change"),
+				 errhint("Try again.")));
+	update_user(token, action, &user);
+	arrival->user_id = user.id;
+}
 
-		(void) run(RECORD_USER, values, NULL);
+/*
+ * Somebody may have disabled a user whom others can see; and one who has long
+ * been here is in the session's org.
+ */
+static void
+look_again(TnArrival *arrival)
+{
+	const TnSession *session = tn_session_of_user();
+
+	if (!arrival->has_org && session->has_org)
+	{
+		arrival->has_org = true;
+		arrival->org_id = session->org_id;
 	}
-	return created;
 }
 
 /*
  * Gives the token's subject a user and an org, if they are not there yet.
- * Returns whether the user is new; *has_org says whether an org was given, and
- * *org_id which.  Raises an error without a good token and for a disabled
- * user.  In a REPEATABLE READ transaction that began before a simultaneous
- * first sign-in committed, raises serialization_failure.
+ * *arrival tells what has been written, and in which org the user is: the one
+ * they were given, or else the session's.  Raises an error without a good token
+ * and for a disabled user.  In a REPEATABLE READ transaction that began before
+ * a simultaneous first sign-in committed, raises serialization_failure.
  */
-bool
-tn_provision_user(bool *has_org, pg_uuid_t *org_id)
+void
+tn_provision_user(TnArrival *arrival)
 {
 	TnVerifiedToken *token = token_to_provision();
-	TnUser		user;
-	bool		created;
 
-	*has_org = false;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	created = ensure_user(token, "provision_user", &user);
-	if (created || !belongs_to_an_org(&user.id))
+	ensure_user(token, "provision_user", true, arrival);
+	if (!arrival->has_org && (arrival->created || !belongs_to_an_org(&arrival->user_id)))
 	{
-		Datum		values[] = {UUIDPGetDatum(&user.id)};
+		Datum		values[] = {UUIDPGetDatum(&arrival->user_id)};
 
 		/* Of two calls at once for a user without an org, the second finds the first's. */
 		(void) run(LOCK_USER, values, NULL);
-		if (!belongs_to_an_org(&user.id))
+		if (!belongs_to_an_org(&arrival->user_id))
 		{
-			*org_id = give_org(token, &user.id);
-			*has_org = true;
+			arrival->org_id = give_org(token, &arrival->user_id);
+			arrival->has_org = true;
 		}
 	}
 	SPI_finish();
-	return created;
+	if (!arrival->created)
+		look_again(arrival);
 }
 
 /*
@@ -600,13 +680,13 @@ pg_uuid_t
 tn_provision_identity(const char *action)
 {
 	TnVerifiedToken *token = token_to_provision();
-	TnUser		user;
+	TnArrival	arrival;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	(void) ensure_user(token, action, &user);
+	ensure_user(token, action, false, &arrival);
 	SPI_finish();
-	return user.id;
+	return arrival.user_id;
 }
 
 /*

@@ -15,7 +15,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 
 #include "datums.h"
 #include "recording.h"
@@ -26,33 +25,6 @@ put_uuid(Datum *value, bool *isnull, const pg_uuid_t *uuid)
 {
 	*isnull = false;
 	*value = tn_uuid_datum(uuid);
-}
-
-/*
- * A claim at the top of a token, as text; NULL if there is none.
- */
-static const char *
-claim_text(Jsonb *claims, const char *name)
-{
-	JsonbValue	claim;
-
-	if (getKeyJsonValueFromContainer(&claims->root, name, strlen(name), &claim) == NULL)
-		return NULL;
-	if (claim.type == jbvString)
-		return pnstrdup(claim.val.string.val, claim.val.string.len);
-	return NULL;
-}
-
-/*
- * What tells one sign-in from another: Clerk's session, or the token's own id.
- */
-static const char *
-session_id(const TnVerifiedToken *token)
-{
-	Jsonb	   *claims = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(token->payload)));
-	const char *id = claim_text(claims, "sid");
-
-	return id != NULL ? id : claim_text(claims, "jti");
 }
 
 /*
@@ -72,7 +44,7 @@ tn_record_actor(Datum *values, bool *nulls)
 	{
 		tn_put_text(&values[TN_AUDIT_ISSUER], &nulls[TN_AUDIT_ISSUER], token->issuer);
 		tn_put_text(&values[TN_AUDIT_SUBJECT], &nulls[TN_AUDIT_SUBJECT], token->subject);
-		tn_put_text(&values[TN_AUDIT_SESSION_ID], &nulls[TN_AUDIT_SESSION_ID], session_id(token));
+		tn_put_text(&values[TN_AUDIT_SESSION_ID], &nulls[TN_AUDIT_SESSION_ID], token->session_id);
 	}
 	if (session->has_superadmin)
 		put_uuid(&values[TN_AUDIT_ACTING_SUPERADMIN], &nulls[TN_AUDIT_ACTING_SUPERADMIN],

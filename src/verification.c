@@ -291,6 +291,19 @@ check_signature(const TnIssuer *issuer, const Header *header, const char *token,
 }
 
 /*
+ * Clerk's session, or the token's own id.
+ */
+static char *
+read_session_id(const TnClaims *claims, MemoryContext result)
+{
+	const char *id = tn_claims_string(claims, "sid");
+
+	if (id == NULL)
+		id = tn_claims_string(claims, "jti");
+	return id == NULL ? NULL : MemoryContextStrdup(result, id);
+}
+
+/*
  * The checks in order: nothing of the payload is believed before the
  * signature, except for the issuer's name, which says whose key to try.
  */
@@ -343,6 +356,7 @@ verify(const char *token, MemoryContext result, TnVerifiedToken *verified)
 		mapped_true(issuer, &claims, "email_verified");
 	verified->name = mapped_string(issuer, &claims, "name", result);
 	verified->org = mapped_string(issuer, &claims, "org", result);
+	verified->session_id = read_session_id(&claims, result);
 	verified->payload = MemoryContextStrdup(result, parts.payload);
 	return true;
 }

@@ -37,6 +37,7 @@ typedef struct TnVerifiedToken
 	char	   *name;			/* NULL if the token has none */
 	char	   *org;			/* the issuer's id of an org; NULL if none */
 	char	   *actor;			/* the subject who acts as this one; NULL if none does */
+	char	   *session_id;		/* what tells one sign-in from another; NULL if nothing does */
 	char	   *payload;		/* JSON text */
 
 	int64		expires_at;		/* Unix time, seconds */

@@ -37,8 +37,8 @@ SELECT name FROM catalog.relations WHERE relkind IN ('r', 'p', 'm', 'f') AND NOT
 -- Tables, views, functions and triggers' functions that say nothing of themselves.
 SELECT name FROM catalog.relations WHERE relkind IN ('r', 'v', 'm', 'S') AND obj_description(oid, 'pg_class') IS NULL;
 SELECT name FROM catalog.functions WHERE obj_description(oid, 'pg_proc') IS NULL ORDER BY name::text;
--- Functions that are resolved by the caller's search_path: SECURITY DEFINER, or not written in C.
-SELECT name FROM catalog.functions WHERE (prosecdef OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')) AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp'] ORDER BY name::text;
+-- Functions that are resolved by the caller's search_path: SECURITY DEFINER, or not written in C and not resolved when they were made.
+SELECT name FROM catalog.functions WHERE (prosecdef OR (prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL)) AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp'] ORDER BY name::text;
 -- What does not belong to the extension, or to another than its owner.
 SELECT name FROM catalog.relations r WHERE relkind IN ('r', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'e' AND extname = 'tenancy' AND extowner = relowner);
 SELECT name FROM catalog.functions p WHERE NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND extname = 'tenancy' AND extowner = proowner);
