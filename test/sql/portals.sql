@@ -43,6 +43,17 @@ SELECT status FROM tenancy.begin_session(:'alice');
 DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note ORDER BY id;
 COMMIT;
 SELECT name FROM pg_cursors;
+\echo -- as well where the token is asked for only as the cursor is rewound, which evaluates the key of its index scan
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+BEGIN;
+SET LOCAL tenancy.session_token = :'alice';
+EXPLAIN (COSTS OFF) SELECT body FROM portals_note;
+DECLARE held CURSOR WITH HOLD FOR SELECT body FROM portals_note;
+COMMIT;
+SELECT name FROM pg_cursors;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 
 \echo == without a token, and without a protected table, a cursor is as ever
 BEGIN;

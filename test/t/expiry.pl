@@ -33,19 +33,21 @@ my $count = "SELECT count(*), min(left(body, 4)), max(left(body, 4)) FROM note";
 
 sub short_token { return mint($node, sprintf '{"sub": "alice", "exp": %d}', time + $lifetime) }
 
-# Waits as a client would notice it: until the status of the open transaction is another.
-sub wait_for_expiry
+# Waits as a client would notice it: until the open transaction gets another answer.
+sub wait_for_change
 {
-	my ($session) = @_;
+	my ($session, $question, $answer) = @_;
 	my $now;
 
 	for (my $end = time + $patience; time < $end; sleep 0.1)
 	{
-		$now = ask($session, $status);
-		return $now if $now ne 'active|ok';
+		$now = ask($session, $question);
+		return $now if $now ne $answer;
 	}
 	return "still $now";
 }
+
+sub wait_for_expiry { return wait_for_change($_[0], $status, 'active|ok') }
 
 sub exhausted
 {
@@ -129,6 +131,22 @@ is(ask($session, 'EXECUTE count'), '0||', 'and reads nothing, of nobody');
 is(ask($session, "INSERT INTO note VALUES ('x')"), 'ERROR:  42501', 'and writes nothing');
 ask($session, 'ROLLBACK; SELECT tenancy.stop_acting()');
 is(ask($session, $count), '1000|acme|acme', 'as oneself again, when asked to be');
+$session->quit;
+
+# A permission that needs a fresh authentication ends by the clock alone: the token is as good as before, and the snapshot the same.
+$node->safe_psql('postgres', qq{
+	SELECT tenancy.require_fresh_authentication('read', 'note', '$lifetime s');
+	CREATE FUNCTION may_read() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN tenancy.can_i(''read'', ''note''); END';
+});
+$session = app_session($node);
+ask($session, 'SET enable_indexscan = off; SET enable_bitmapscan = off');
+ask($session, "SET tenancy.session_token = '" . mint($node, sprintf '{"sub": "alice", "auth_time": %d}', time) . "'");
+ask($session, 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+is(ask($session, 'SELECT may_read()'), 't', 'authenticated lately');
+like(ask($session, 'DECLARE cursor CURSOR FOR SELECT body FROM note; FETCH cursor'), qr/^acme\d+$/, 'and reads');
+is(wait_for_change($session, "SELECT tenancy.can_i('read', 'note')", 't'), 'f', 'that is too long ago');
+is(ask($session, 'SELECT may_read()'), 'f', 'what a function was answered in an earlier statement does not hold');
+is(ask($session, 'FETCH cursor'), '', 'a cursor that was open returns no more rows');
 $session->quit;
 
 done_testing();
