@@ -82,12 +82,12 @@ FETCH ABSOLUTE 1 forward;
 ROLLBACK;
 
 \echo == a statement with RETURNING has run before its first row is fetched
-CREATE FUNCTION pg_temp.fetch_under_another(other text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.fetch_under_another(other text, statement text DEFAULT 'UPDATE portals_note SET id = id RETURNING body') RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	changed refcursor;
 	body text;
 BEGIN
-	OPEN changed FOR UPDATE portals_note SET id = id RETURNING portals_note.body;
+	OPEN changed FOR EXECUTE statement;
 	FETCH changed INTO body;
 	RETURN NEXT body;
 	FETCH changed INTO body;
@@ -101,6 +101,10 @@ $$;
 \set VERBOSITY terse
 SELECT pg_temp.fetch_under_another(:'alice');
 SELECT pg_temp.fetch_under_another(:'bob');
+\echo -- so has a prepared one
+PREPARE prepared AS SELECT body FROM portals_note;
+SELECT pg_temp.fetch_under_another(:'alice', 'EXECUTE prepared');
+SELECT pg_temp.fetch_under_another(:'bob', 'EXECUTE prepared');
 
 \c - :admin
 SET client_min_messages = warning;
