@@ -94,6 +94,12 @@ INSERT INTO tenancy.resource_types (name, actions) VALUES ('audit_plain', '{read
 SELECT audit.sign_in('admin', claims => '{"jti": "token-2"}');
 SELECT * FROM audit.run('admin');
 SELECT audit.seen();
+-- What is no string names no sign-in.
+SELECT audit.sign_in('admin', claims => '{"sid": 7, "jti": "token-3"}');
+BEGIN;
+SELECT tenancy.set_default_org(NULL);
+SELECT count(*) FROM audit.seen() s WHERE s LIKE 'set_default_org % token-3 %';
+ROLLBACK;
 -- A change of tokens_valid_from is another each time.
 SELECT audit.sign_in('root');
 SELECT audit.counted('revoke_tokens(audit.id(''viewer''))'), audit.counted('revoke_tokens(audit.id(''viewer''))');
