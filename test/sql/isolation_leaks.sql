@@ -273,6 +273,16 @@ RESET ALL;
 \c - :dba
 SELECT status FROM tenancy.session();
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
+\echo -- among them the rows that an index alone could not answer for
+CREATE INDEX item_covering ON iso.item (body) INCLUDE (org_id);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.item WHERE body = 'SECRET-B-7';
+SET SESSION AUTHORIZATION regress_tenancy_app;
+SET tenancy.session_token = :'admin_a';
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.item WHERE body = 'SECRET-B-7';
+RESET SESSION AUTHORIZATION;
+DROP INDEX iso.item_covering;
 \echo == statistics
 \c - regress_tenancy_app
 SET tenancy.session_token = :'admin_a';
