@@ -241,6 +241,19 @@ BEGIN
 	END;
 END
 $$;
+-- Asks in one place under each token: how many users were there?
+CREATE FUNCTION in_turn(VARIADIC tokens text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	token text;
+	users uuid[];
+BEGIN
+	FOREACH token IN ARRAY tokens LOOP
+		PERFORM set_config('tenancy.session_token', token, true);
+		users := users || tenancy.current_user_id();
+	END LOOP;
+	RETURN (SELECT count(DISTINCT u) FROM unnest(users) u);
+END
+$$;
 \c - regress_tenancy_app
 \set VERBOSITY sqlstate
 SET search_path = identity;
@@ -260,6 +273,8 @@ BEGIN;
 SELECT * FROM become_other(:'bob');
 TABLE me;
 COMMIT;
+TABLE me;
+SELECT in_turn(:'alice', :'bob', '', :'bob', :'alice');
 TABLE me;
 
 \echo == a SET clause with a token is refused

@@ -36,6 +36,19 @@ BEGIN
 	notes := (SELECT string_agg(body, ' ' ORDER BY body) FROM imp.note);
 END
 $$;
+-- Asks in one place under each: how many users were there?
+CREATE FUNCTION imp.in_turn(VARIADIC impersonations text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	impersonation text;
+	users uuid[];
+BEGIN
+	FOREACH impersonation IN ARRAY impersonations LOOP
+		PERFORM set_config('tenancy.impersonation', impersonation, true);
+		users := users || tenancy.current_user_id();
+	END LOOP;
+	RETURN (SELECT count(DISTINCT u) FROM unnest(users) u);
+END
+$$;
 CREATE FUNCTION imp.code(statement text) RETURNS text LANGUAGE sql AS $$ SELECT left(minting.refusal(statement), 5) $$;
 SELECT imp.token('root') AS root, imp.token('chief') AS chief, imp.token('alice') AS alice, imp.token('root', '{"org_id": "ext_imp-home"}') AS root_home,
 	imp.token('bob', '{"act": {"sub": "support-7"}}') AS bob_acted, imp.token('alice', '{"act": {"sub": "support-7"}}') AS alice_acted,
@@ -223,6 +236,7 @@ SELECT set_config('tenancy.impersonation', :'look', false) \g /dev/null
 SELECT ro, tenancy.can_i('update', 'imp_note') FROM imp.look();
 SELECT set_config('tenancy.impersonation', :'full', false) \g /dev/null
 SELECT ro, tenancy.can_i('update', 'imp_note') FROM imp.look();
+SELECT imp.in_turn('', :'full', :'look', '');
 RESET tenancy.impersonation;
 
 \echo == over

@@ -248,6 +248,10 @@ UPDATE tenancy.invitations SET expires_at = now() WHERE email = 'tardy@inv.test'
 \c - regress_tenancy_app
 SET client_min_messages = warning;
 SELECT invitations.try('hal', 'SELECT tenancy.invite(''tardy@inv.test'', ''viewer'')'), invitations.try('ada', 'SELECT tenancy.invite(''boss@inv.test'', ''viewer'')');
+-- Another org's stays.
+SELECT invitations.sign_in('two', org => 'beta');
+SELECT invitations.invite('elsewhere', 'elsewhere@inv.test', 'admin') \g /dev/null
+SELECT invitations.try('hal', 'SELECT tenancy.invite(''elsewhere@inv.test'', ''viewer'')');
 SELECT email, role, status FROM tenancy.list_invitations() WHERE email IN ('boss@inv.test', 'tardy@inv.test', 'low@inv.test') ORDER BY email, status;
 SELECT count(*) FROM invitations.audited() \g /dev/null
 

@@ -355,7 +355,8 @@ SELECT iso.attempt(s) FROM unnest(ARRAY[
 	$$DELETE FROM iso.line l USING (SELECT i.id FROM iso.item i WHERE set_config('tenancy.org', CASE i.id WHEN 2 THEN 'iso-b' ELSE 'iso-a' END, true) <> '' OFFSET 0) i WHERE l.id <> i.id$$,
 	$$WITH s AS MATERIALIZED (SELECT set_config('tenancy.org', 'iso-b', true)) DELETE FROM iso.line USING s$$,
 	$$INSERT INTO iso.note (id, body, org_id) SELECT 70 + id, set_config('tenancy.org', 'iso-b', true), '0b000000-0000-4000-8000-000000000000' FROM iso.line$$,
-	$$SELECT FROM iso.line, LATERAL (SELECT tenancy.switch_org('iso-b') WHERE line.id > 0) s$$]) s;
+	$$SELECT FROM iso.line, LATERAL (SELECT tenancy.switch_org('iso-b') WHERE line.id > 0) s$$,
+	format('DELETE FROM iso.line WHERE set_config(''tenancy.session_token'', %L, true) <> ''''', :'admin_b')]) s;
 RESET enable_indexscan;
 RESET enable_bitmapscan;
 SET tenancy.session_token = :'roleless';

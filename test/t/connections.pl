@@ -149,4 +149,25 @@ ask($pooled, 'SELECT 1');
 is(ask($pooled, 'TABLE me'), 'anonymous||', 'a token that was set before the change ends with the next transaction');
 $pooled->quit;
 
+# ---- the extension made anew while connections are open ----
+
+$node->append_conf('postgresql.conf', "tenancy.token_scope = 'session'\n");
+$node->reload;
+my $status = 'SELECT status, org_slug, roles FROM tenancy.session()';
+$pooled = app_session($node);
+ask($pooled, "SET tenancy.session_token = '$alice'");
+is(ask($pooled, $status), 'active|acme|{admin}', 'one extension');
+$node->safe_psql('postgres', q{
+	SET client_min_messages = warning;
+	DROP EXTENSION tenancy CASCADE;
+	CREATE EXTENSION tenancy;
+	SELECT tenancy.grant_access('regress_tenancy_app');
+});
+is(ask($pooled, "$status; SELECT tenancy.current_user_id()"), "invalid||\nERROR:  28T05", 'another one trusts nobody yet');
+$node->safe_psql('postgres', q{
+	SELECT tenancy.trust_issuer('https://clerk.test', minting.jwks('clerk'), claims => '{"preset": "clerk"}'), minting.enrol('alice', 'gamma', 'viewer');
+});
+is(ask($pooled, $status), 'active|gamma|{viewer}', 'and an open connection hears of what changes in it');
+$pooled->quit;
+
 done_testing();
