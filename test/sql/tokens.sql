@@ -612,6 +612,8 @@ ROLLBACK;
 SELECT status FROM tenancy.session();
 RESET tenancy.session_token;
 SELECT status FROM tenancy.session();
+-- Nor does one that is a part of it, or that it is a part of.
+SELECT set_config('tenancy.session_token', t, false) IS NOT NULL AS set, asked(t), asked(:'good') AS good FROM unnest(ARRAY[left(:'good', -2), :'good' || 'AA']) t;
 
 \echo == verified claims
 SELECT token AS good FROM tries WHERE description = 'payload has a pair of surrogates' \gset
