@@ -81,6 +81,7 @@ SQL_API = \
 	sql/api/60_protection.sql \
 	sql/api/62_pushdown.sql \
 	sql/api/65_why_not.sql \
+	sql/api/67_doctor.sql \
 	sql/api/70_access.sql
 
 INSTALL_SCRIPT_SQL = sql/tenancy--$(EXTVERSION).sql

@@ -55,29 +55,35 @@ COMMENT ON FUNCTION tenancy.protection_policies(name, text) IS
 -- instead of being taken for the table's protection. Anybody can write such policies on a table of
 -- their own: a column that is no uuid is no org's, whatever casts make of it, and a temporary
 -- table is its session's alone.
+CREATE OR REPLACE VIEW tenancy.protections AS
+	SELECT pol.relid, col.org_column, pol.resource_type
+	  FROM (SELECT p.polrelid AS relid,
+				   pg_catalog.mode() WITHIN GROUP (ORDER BY pg_catalog."substring"(pg_catalog.pg_get_expr(coalesce(p.polqual, p.polwithcheck), p.polrelid),
+					   'tenancy\.(?:current_org_if|require_org)\(''[a-z]+''::text, ''([a-z][a-z0-9_]*)''::text\)')) AS resource_type
+			  FROM pg_catalog.pg_policy AS p
+			 WHERE p.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o)
+			 GROUP BY p.polrelid) AS pol
+	  JOIN pg_catalog.pg_class AS c ON c.oid = pol.relid AND c.relpersistence <> 't'
+	  LEFT JOIN (SELECT p.polrelid AS relid, pg_catalog.mode() WITHIN GROUP (ORDER BY att.attname) AS org_column
+				   FROM pg_catalog.pg_policy AS p
+				   JOIN pg_catalog.pg_depend AS dep ON dep.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
+													AND dep.objid = p.oid
+													AND dep.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+													AND dep.refobjid = p.polrelid
+				   JOIN pg_catalog.pg_attribute AS att ON att.attrelid = dep.refobjid AND att.attnum = dep.refobjsubid
+				  WHERE p.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o)
+					AND att.atttypid = 'uuid'::pg_catalog.regtype
+				  GROUP BY p.polrelid) AS col ON col.relid = pol.relid;
+COMMENT ON VIEW tenancy.protections IS
+	'Internal: the tables that have policies of tenancy, with the org column and resource type that they name.';
+
 CREATE OR REPLACE FUNCTION tenancy.protection_of(p_target regclass, OUT org_column name, OUT resource_type text)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 SET quote_all_identifiers = off
 AS $$
-	SELECT (SELECT mode() WITHIN GROUP (ORDER BY att.attname)
-			  FROM pg_policy AS pol
-			  JOIN pg_depend AS dep ON dep.classid = 'pg_policy'::regclass
-								   AND dep.objid = pol.oid
-								   AND dep.refclassid = 'pg_class'::regclass
-								   AND dep.refobjid = pol.polrelid
-			  JOIN pg_attribute AS att ON att.attrelid = dep.refobjid AND att.attnum = dep.refobjsubid
-			 WHERE pol.polrelid = p_target
-			   AND pol.polname IN (SELECT policy FROM tenancy.protection_policies('', ''))
-			   AND att.atttypid = 'uuid'::regtype),
-		   (SELECT mode() WITHIN GROUP (ORDER BY substring(expr.def FROM
-					   'tenancy\.(?:current_org_if|require_org)\(''[a-z]+''::text, ''([a-z][a-z0-9_]*)''::text\)'))
-			  FROM pg_policy AS pol
-			 CROSS JOIN LATERAL (SELECT pg_get_expr(coalesce(pol.polqual, pol.polwithcheck), pol.polrelid)) AS expr (def)
-			 WHERE pol.polrelid = p_target
-			   AND pol.polname IN (SELECT policy FROM tenancy.protection_policies('', '')))
-	 WHERE EXISTS (SELECT FROM pg_class AS c WHERE c.oid = p_target AND c.relpersistence <> 't')
+	SELECT p.org_column, p.resource_type FROM tenancy.protections AS p WHERE p.relid = p_target
 $$;
 COMMENT ON FUNCTION tenancy.protection_of(regclass) IS
 	'Internal: the org column and resource type a table is protected with; NULLs when it is not.';
@@ -907,6 +913,7 @@ LANGUAGE sql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $$
 	SELECT n.nspname, c.relname, p.org_column, p.resource_type, c.relispartition,
 		   c.relrowsecurity AND c.relforcerowsecurity
@@ -916,14 +923,10 @@ AS $$
 							WHERE pol.polrelid = c.oid AND pol.polpermissive
 							  AND pol.polname NOT IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o))
 		   AND NOT EXISTS (SELECT tenancy.protection_policy_statements(c.oid, p.org_column, p.resource_type))
-	  FROM pg_class AS c
+	  FROM tenancy.protections AS p
+	  JOIN pg_class AS c ON c.oid = p.relid
 	  JOIN pg_namespace AS n ON n.oid = c.relnamespace
-	 CROSS JOIN LATERAL tenancy.protection_of(c.oid) AS p
-	 WHERE c.oid IN (SELECT pol.polrelid
-					   FROM pg_policy AS pol
-					  WHERE pol.polname IN (SELECT o.policy FROM tenancy.protection_policies('', '') AS o))
-	   AND c.relpersistence <> 't'
-	   AND (p.org_column IS NOT NULL OR p.resource_type IS NULL)
+	 WHERE p.org_column IS NOT NULL OR p.resource_type IS NULL
 $$;
 COMMENT ON FUNCTION tenancy.protection_list() IS
 	'Internal: the rows of the view protected_tables.';

@@ -23,17 +23,24 @@ RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_
 		'tenancy.add_superadmin(uuid)', 'tenancy.remove_superadmin(uuid)', 'tenancy.disable_user(uuid, text)', 'tenancy.enable_user(uuid)',
 		'tenancy.revoke_tokens(uuid)', 'tenancy.sync_org(text, text, text, text, timestamptz)',
 		'tenancy.sync_member(text, text, text, text, timestamptz)', 'tenancy.sync_user_deleted(text, text, timestamptz)',
-		'tenancy.protection_list()', 'tenancy.why_not(regclass, text)',
+		'tenancy.protection_list()', 'tenancy.why_not(regclass, text)', 'tenancy.doctor()',
 		'tenancy.trust_issuer(text, jsonb, text[], text[], jsonb)', 'tenancy.import_jwks(text, jsonb)', 'tenancy.distrust_issuer(text)'
 	]::regprocedure[])
 $$;
 COMMENT ON FUNCTION tenancy.application_functions() IS 'The functions that grant_access() grants.';
+
+CREATE OR REPLACE FUNCTION tenancy.application_relations()
+RETURNS SETOF regclass LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT unnest('{tenancy.permission_matrix,tenancy.members,tenancy.orgs,tenancy.audit_log,tenancy.protected_tables,tenancy.resource_types}'::regclass[])
+$$;
+COMMENT ON FUNCTION tenancy.application_relations() IS 'The relations that grant_access() lets the application read.';
 
 -- SECURITY INVOKER: the caller grants what it owns, so PostgreSQL itself refuses anybody else.
 CREATE OR REPLACE FUNCTION tenancy.grant_access(role regrole)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f regprocedure;
+	r regclass;
 BEGIN
 	IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = grant_access.role AND (r.rolsuper OR r.rolbypassrls)) THEN
 		RAISE EXCEPTION 'role % is not subject to row security', grant_access.role
@@ -45,7 +52,9 @@ BEGIN
 	FOR f IN SELECT tenancy.application_functions() LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grant_access.role);
 	END LOOP;
-	EXECUTE format('GRANT SELECT ON tenancy.permission_matrix, tenancy.members, tenancy.orgs, tenancy.audit_log, tenancy.protected_tables, tenancy.resource_types TO %s', grant_access.role);
+	FOR r IN SELECT tenancy.application_relations() LOOP
+		EXECUTE format('GRANT SELECT ON %s TO %s', r, grant_access.role);
+	END LOOP;
 	EXECUTE format('GRANT INSERT (name, actions) ON tenancy.resource_types TO %s', grant_access.role);
 END
 $$;
@@ -60,6 +69,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tenancy.revoke_access(regrole) IS 'Takes back what grant_access() gave.';
+
+-- They count what was fetched before the policies hid it, and how many rows a table has, of all orgs.
+CREATE OR REPLACE FUNCTION tenancy.statistics_functions()
+RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT p.oid::regprocedure FROM pg_proc p
+	WHERE p.pronamespace = 'pg_catalog'::regnamespace
+		AND p.proname ~ '^pg_stat_get_(db_|xact_)?(numscans|tuples_.*|(live|dead)_tuples|mod_since_analyze|ins_since_vacuum|blocks_.*)$'
+$$;
+COMMENT ON FUNCTION tenancy.statistics_functions() IS 'Internal: the functions that tell how many rows of a table were fetched or are there, those of all orgs.';
+
+CREATE OR REPLACE FUNCTION tenancy.close_statistics()
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	f regprocedure;
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RAISE EXCEPTION 'permission denied to close statistics'
+			USING ERRCODE = 'insufficient_privilege', DETAIL = 'What tells them are functions of PostgreSQL''s own.', HINT = 'Call it as a superuser.';
+	END IF;
+	FOR f IN SELECT tenancy.statistics_functions() LOOP
+		EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pg_monitor', f);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION tenancy.close_statistics() IS 'Takes the statistics of tables, which count rows of every org, from PUBLIC; pg_monitor keeps them.';
 
 -- Last, so that it covers every function of every file.
 DO $$

@@ -18,21 +18,30 @@ CREATE FUNCTION tenancy.signal_keyring_change() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'tenancy_signal_keyring_change';
 COMMENT ON FUNCTION tenancy.signal_keyring_change() IS 'Trigger: tells every connection that issuers or signing keys have changed.';
 
+CREATE FUNCTION tenancy.signalled_tables(OUT table_name name, OUT kind text)
+RETURNS SETOF record LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT unnest('{users,identities,superadmins,organizations,org_external_ids,memberships,roles,
+		membership_roles,default_orgs,impersonations}'::name[]), 'authority'
+	UNION ALL SELECT unnest('{role_permissions,revoked_permissions,fresh_authentications}'::name[]), 'permission'
+	UNION ALL SELECT unnest('{issuers,signing_keys}'::name[]), 'keyring'
+$$;
+COMMENT ON FUNCTION tenancy.signalled_tables() IS 'Internal: the tables whose change every connection hears of, and by which signal.';
+
 -- ALWAYS: logical replication and session_replication_role = replica must not silence it.
+CREATE FUNCTION tenancy.signal_statements(table_name name, kind text)
+RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%1$I '
+		'FOR EACH STATEMENT EXECUTE FUNCTION tenancy.%2$I(); ALTER TABLE tenancy.%1$I ENABLE ALWAYS TRIGGER signal_change',
+		table_name, 'signal_' || kind || '_change')
+$$;
+COMMENT ON FUNCTION tenancy.signal_statements(name, text) IS 'Internal: the statements that give a table its signal.';
+
 DO $$
 DECLARE
-	kind name;
-	t name;
+	statement text;
 BEGIN
-	FOR kind, t IN
-		SELECT 'authority', pg_catalog.unnest('{users,identities,superadmins,organizations,org_external_ids,memberships,roles,
-			membership_roles,default_orgs,impersonations}'::name[])
-		UNION ALL SELECT 'permission', pg_catalog.unnest('{role_permissions,revoked_permissions,fresh_authentications}'::name[])
-		UNION ALL SELECT 'keyring', pg_catalog.unnest('{issuers,signing_keys}'::name[])
-	LOOP
-		EXECUTE pg_catalog.format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%I
-			FOR EACH STATEMENT EXECUTE FUNCTION tenancy.%I()', t, 'signal_' || kind || '_change');
-		EXECUTE pg_catalog.format('ALTER TABLE tenancy.%I ENABLE ALWAYS TRIGGER signal_change', t);
+	FOR statement IN SELECT tenancy.signal_statements(s.table_name, s.kind) FROM tenancy.signalled_tables() s LOOP
+		EXECUTE statement;
 	END LOOP;
 END
 $$;

@@ -179,6 +179,9 @@ is_deeply(
 	[], 'defaults are right');
 is_deeply([ grep { exists $signature{$_} && $section{$_} !~ /^```sql$/m } sort keys %section ],
 	[], 'every function has an example');
+# Every check of doctor() is in the table, and its fault is planted in test/sql/doctor.sql.
+my %planted = map { $_ => 1 } map { /^(?:error|warning|notice) (\w+): / ? $1 : /^(\w+)\|(?:error|warning|notice)\|/ ? $1 : () } split /\n/, slurp_file('expected/doctor.out');
+is_deeply([ sort $section{doctor} =~ /^\| `(\w+)` \|/gm ], [ sort keys %planted ], 'the checks of doctor() are listed and tested');
 is_deeply([ grep { $catalog !~ /^\| .*`$_`.* \|/m } @tables ], [], 'every table is in the overview');
 
 is_deeply([ $reference =~ /^\| ((?:28T|TN)\w{2,3}) \|/gm ], \@sqlstates, 'the SQLSTATEs are those of errcodes.h');

@@ -141,11 +141,13 @@ my @samples = (
 	[ 'distrust_issuer' => "SELECT tenancy.distrust_issuer('https://app.test')" ],
 	[ 'grant_access' => "SELECT tenancy.grant_access('who_sync')" ],
 	[ 'revoke_access' => "SELECT tenancy.revoke_access('who_sync')" ],
+	[ 'close_statistics' => 'SELECT tenancy.close_statistics()' ],
 	[ 'protect' => "SELECT tenancy.protect('open_table')" ],
 	[ 'unprotect' => "SELECT tenancy.unprotect('closed_table')" ],
 	[ 'allow_pushdown' => "SELECT tenancy.allow_pushdown('{network}')" ],
 	[ 'revoke_pushdown' => 'SELECT tenancy.revoke_pushdown()' ],
 	[ 'pushdown_status' => 'SELECT * FROM tenancy.pushdown_status()' ],
+	[ 'doctor' => 'SELECT * FROM tenancy.doctor()' ],
 	[ 'protected_tables' => "SELECT * FROM tenancy.protected_tables WHERE table_name = 'note'" ],
 	[ 'protection_list' => "SELECT * FROM tenancy.protection_list() WHERE table_name = 'note'" ]);
 
