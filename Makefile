@@ -45,6 +45,7 @@ OBJS = \
 	src/pushdown.o \
 	src/onboarding.o \
 	src/ownership.o \
+	src/guard.o \
 	src/functions.o \
 	src/tenancy.o
 
@@ -55,6 +56,7 @@ SQL_SCHEMA = \
 	sql/schema/30_rbac.sql \
 	sql/schema/35_audit.sql \
 	sql/schema/37_pushdown.sql \
+	sql/schema/38_guard.sql \
 	sql/schema/40_signal.sql \
 	sql/schema/50_seeds.sql \
 	sql/schema/60_protection.sql
@@ -81,6 +83,7 @@ SQL_API = \
 	sql/api/60_protection.sql \
 	sql/api/62_pushdown.sql \
 	sql/api/65_why_not.sql \
+	sql/api/66_guard.sql \
 	sql/api/67_doctor.sql \
 	sql/api/70_access.sql
 

@@ -483,8 +483,23 @@ $$;
 COMMENT ON FUNCTION tenancy.protection_resource_type(regclass, text, name) IS
 	'Internal: the resource type protect() is to use, refused when the table has another one already.';
 
+-- While a guarded schema protects a new table, whoever creates it need not be an administrator. Nobody
+-- but the extension's owner writes that table, and no row of it is ever committed.
+CREATE OR REPLACE FUNCTION tenancy.is_being_guarded(p_target regclass)
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM tenancy.unguarded_tables AS u
+					WHERE u.relid = p_target::oid::bigint
+					   OR u.relid IN (SELECT a::oid::bigint FROM pg_partition_ancestors(p_target) AS a))
+$$;
+COMMENT ON FUNCTION tenancy.is_being_guarded(regclass) IS
+	'Internal: whether a guard protects this new table, or one that it is a partition of, just now.';
+
 -- Nobody but the extension's owner reads its tables, and the caller may be another: hence the two
--- definers here. They answer an administrator alone.
+-- definers here. They answer an administrator alone, and a guard.
 CREATE OR REPLACE FUNCTION tenancy.protection_org(p_org text)
 RETURNS uuid
 LANGUAGE plpgsql
@@ -503,7 +518,7 @@ COMMENT ON FUNCTION tenancy.protection_org(text) IS
 -- A shipped type governs tenancy's own functions: on a table of that type, whoever may write its
 -- rows might also invite members, or the other way round. An existing type is left as it is, since
 -- adding it again would bring back actions taken from it.
-CREATE OR REPLACE FUNCTION tenancy.protection_use_type(p_type text)
+CREATE OR REPLACE FUNCTION tenancy.protection_use_type(p_target regclass, p_type text)
 RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -512,10 +527,12 @@ AS $$
 DECLARE
 	v_shipped boolean;
 BEGIN
-	PERFORM tenancy.assert_administrator('use a resource type');
+	IF NOT tenancy.is_being_guarded(p_target) THEN
+		PERFORM tenancy.assert_administrator('use a resource type');
+	END IF;
 	SELECT t.shipped INTO v_shipped FROM tenancy.resource_types AS t WHERE t.name = p_type;
 	IF NOT FOUND THEN
-		PERFORM tenancy.add_resource_type(p_type);
+		INSERT INTO tenancy.resource_types (name) VALUES (p_type) ON CONFLICT DO NOTHING;
 	ELSIF v_shipped THEN
 		RAISE EXCEPTION 'resource type "%" is reserved', p_type
 			USING ERRCODE = '22023',
@@ -524,7 +541,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION tenancy.protection_use_type(text) IS
+COMMENT ON FUNCTION tenancy.protection_use_type(regclass, text) IS
 	'Internal: makes sure a resource type exists and may be a table''s.';
 
 -- ---------------------------------------------------------------------------------------------
@@ -553,7 +570,8 @@ COMMENT ON FUNCTION tenancy.protection_lock(regclass) IS
 
 -- Whatever looks at rows runs code of the table's owner: CHECK constraints, and at planning already
 -- what is constant in them, in indexes and in partitions' constraints. It must not run as a caller who may be a
--- superuser. Nobody gains by this function: the caller could SET ROLE to that owner.
+-- superuser. Nobody gains by this function: the caller could SET ROLE to that owner. A guard acts for who could, or for
+-- a function of the owner's.
 CREATE OR REPLACE FUNCTION tenancy.protection_run_as_owner(p_target regclass, p_statement text)
 RETURNS text
 LANGUAGE plpgsql
@@ -563,11 +581,13 @@ AS $$
 DECLARE
 	v_constraints text := tenancy.purge_constraints_statement(ARRAY[p_target]);
 BEGIN
-	PERFORM tenancy.assert_administrator('protect a table');
-	IF NOT (SELECT pg_has_role(tenancy.database_role(), c.relowner, 'USAGE') FROM pg_class AS c WHERE c.oid = p_target) THEN
-		PERFORM tenancy.protection_refuse(p_target, '42501',
-			'Only the owner of a table can protect it.',
-			'Connect as the owner, or as a member of the role that owns it.');
+	IF NOT tenancy.is_being_guarded(p_target) THEN
+		PERFORM tenancy.assert_administrator('protect a table');
+		IF NOT (SELECT pg_has_role(tenancy.database_role(), c.relowner, 'USAGE') FROM pg_class AS c WHERE c.oid = p_target) THEN
+			PERFORM tenancy.protection_refuse(p_target, '42501',
+				'Only the owner of a table can protect it.',
+				'Connect as the owner, or as a member of the role that owns it.');
+		END IF;
 	END IF;
 
 	-- What is deferred would run at commit, as somebody else.
@@ -776,17 +796,21 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM tenancy.assert_administrator('record a change of protection');
+	IF NOT tenancy.is_being_guarded(p_target) THEN
+		PERFORM tenancy.assert_administrator('record a change of protection');
+	END IF;
 	PERFORM tenancy.record_change(p_action, NULL, p_target::text, p_old, tenancy.protection_values(p_target));
 END
 $$;
 COMMENT ON FUNCTION tenancy.protection_record(text, regclass, jsonb) IS
 	'Internal: tells the audit log how a table is protected now.';
 
+-- For whom it is done has been decided before: protect() asks for an administrator, a guarded
+-- schema has the extension's owner do it.
+--
 -- The first round of checks runs without a lock, so that a call with nothing to do, as a
 -- migration makes at each deployment, waits for nobody.
-CREATE OR REPLACE FUNCTION tenancy.protect(target regclass, resource_type text DEFAULT NULL,
-										   org_column name DEFAULT 'org_id', existing_rows_org text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tenancy.protection_make(p_target regclass, p_type text, p_column name, p_existing_rows_org text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -796,21 +820,36 @@ DECLARE
 	v_org uuid;
 	v_old jsonb;
 BEGIN
-	PERFORM tenancy.assert_administrator('protect a table');
-	PERFORM tenancy.protection_check(target, org_column);
-	v_type := tenancy.protection_resource_type(target, resource_type, org_column);
-	v_org := tenancy.protection_org(existing_rows_org);
-	PERFORM tenancy.protection_use_type(v_type);
-	IF NOT EXISTS (SELECT tenancy.protection_statements(target, org_column, v_type)) THEN
+	PERFORM tenancy.protection_check(p_target, p_column);
+	v_type := tenancy.protection_resource_type(p_target, p_type, p_column);
+	IF p_existing_rows_org IS NOT NULL THEN
+		v_org := tenancy.protection_org(p_existing_rows_org);
+	END IF;
+	PERFORM tenancy.protection_use_type(p_target, v_type);
+	IF NOT EXISTS (SELECT tenancy.protection_statements(p_target, p_column, v_type)) THEN
 		RETURN;
 	END IF;
 
-	PERFORM tenancy.protection_lock(target);
-	PERFORM tenancy.protection_check(target, org_column);
-	v_old := tenancy.protection_values(target);
-	PERFORM tenancy.protection_apply(target, org_column,
-									 tenancy.protection_resource_type(target, v_type, org_column), v_org);
-	PERFORM tenancy.protection_record('protect', target, v_old);
+	PERFORM tenancy.protection_lock(p_target);
+	PERFORM tenancy.protection_check(p_target, p_column);
+	v_old := tenancy.protection_values(p_target);
+	PERFORM tenancy.protection_apply(p_target, p_column,
+									 tenancy.protection_resource_type(p_target, v_type, p_column), v_org);
+	PERFORM tenancy.protection_record('protect', p_target, v_old);
+END
+$$;
+COMMENT ON FUNCTION tenancy.protection_make(regclass, text, name, text) IS
+	'Internal: protects a table, or repairs its protection.';
+
+CREATE OR REPLACE FUNCTION tenancy.protect(target regclass, resource_type text DEFAULT NULL,
+										   org_column name DEFAULT 'org_id', existing_rows_org text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM tenancy.assert_administrator('protect a table');
+	PERFORM tenancy.protection_make(target, resource_type, org_column, existing_rows_org);
 END
 $$;
 COMMENT ON FUNCTION tenancy.protect(regclass, text, name, text) IS

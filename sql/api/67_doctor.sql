@@ -131,7 +131,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.conkey = ARRAY[a.attnum] AND k.confrelid = 'tenancy.organizations'::regclass
 		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
 			AND (k.oid IS NOT NULL OR a.attname = 'org_id' AND a.atttypid IN ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype))
-			AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p)
+			AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p) AND NOT tenancy.is_shared(c.oid)
 			AND NOT EXISTS (SELECT FROM pg_inherits i JOIN tenancy.doctor_protected p ON p.relid = i.inhparent WHERE i.inhrelid = c.oid)
 			AND (SELECT o.detail FROM tenancy.protection_obstacle(c.oid) o) IS NULL
 		ORDER BY c.oid, k.oid IS NULL, a.attnum) t
@@ -155,6 +155,28 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE o.polname NOT IN (SELECT w.policy FROM tenancy.protection_policies('', '') w)
 $$;
 COMMENT ON FUNCTION tenancy.doctor_open_tables() IS 'Internal: checks of doctor() on tables that somebody left open.';
+
+-- A guard looks at new tables alone, and a restore passes it by.
+CREATE OR REPLACE FUNCTION tenancy.doctor_guards()
+RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'guarded_table_unprotected', 'error', c.oid::regclass::text, format('Schema %I is guarded, and the table is neither protected nor declared shared.', n.nspname),
+		tenancy.doctor_protect_statement(c.oid, NULL, NULL)
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN tenancy.guarded_schemas g ON g.schema_name = n.nspname
+	WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND NOT tenancy.is_shared(c.oid)
+		AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p)
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		-- One with an org column is unprotected_table already, a child of a protected one open_inheritance_child.
+		AND c.oid::regclass::text NOT IN (SELECT o.object FROM tenancy.doctor_open_tables() o)
+	UNION ALL
+	SELECT 'guard_disabled', 'error', 'tenancy_guard', 'The event trigger of guarded schemas is disabled, so new tables are not guarded.', 'ALTER EVENT TRIGGER tenancy_guard ENABLE ALWAYS'
+	FROM pg_event_trigger t WHERE t.evtname = 'tenancy_guard' AND t.evtenabled <> 'A' AND EXISTS (SELECT FROM tenancy.guarded_schemas)
+	UNION ALL
+	-- Its tables have no guard under the new name, and another schema of the old one would have.
+	SELECT 'guarded_schema_missing', 'warning', quote_ident(g.schema_name), 'A guarded schema was dropped or renamed.', format('SELECT tenancy.unguard_schema(%L)', g.schema_name)
+	FROM tenancy.guarded_schemas g WHERE g.schema_name NOT IN (SELECT n.nspname FROM pg_namespace n)
+$$;
+COMMENT ON FUNCTION tenancy.doctor_guards() IS 'Internal: checks of doctor() on guarded schemas.';
 
 -- Keys are checked across all orgs, so an error tells that another org has a value. A new key of a partitioned table is made at its
 -- root. One that others refer to is theirs to change first.
@@ -579,6 +601,7 @@ BEGIN
 		SELECT f.* FROM (
 			SELECT * FROM tenancy.doctor_protection()
 			UNION ALL SELECT * FROM tenancy.doctor_open_tables()
+			UNION ALL SELECT * FROM tenancy.doctor_guards()
 			UNION ALL SELECT * FROM tenancy.doctor_keys()
 			UNION ALL SELECT * FROM tenancy.doctor_attachments()
 			UNION ALL SELECT * FROM tenancy.doctor_views()

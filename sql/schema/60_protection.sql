@@ -31,4 +31,6 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.default_orgs', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.impersonations', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.synced_events', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.pushdown_marks', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.guarded_schemas', '');
+SELECT pg_catalog.pg_extension_config_dump('tenancy.shared_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('tenancy.audit_events', '');

@@ -533,7 +533,7 @@ INSERT INTO calls VALUES ('tenancy.current_user_id()'), ('tenancy.current_org()'
 	('tenancy.provision_user()'), ('tenancy.create_org(''x'')'), ('tenancy.can_i(''read'', ''org'')'), ('tenancy.current_org_if(''read'', ''org'')'),
 	('tenancy.require(''read'', ''org'')'), ('tenancy.require_org(''read'', ''org'')'), ('tenancy.my_permissions()'),
 	('tenancy.grant_permission(''viewer'', ''read'', ''org'')'), ('tenancy.revoke_permission(''viewer'', ''read'', ''org'')'),
-	('tenancy.add_resource_type(''x'')'), ('tenancy.trust_issuer(''x'', ''{}'')'), ('tenancy.import_jwks(''x'', ''{}'')'),
+	('tenancy.add_resource_type(''x'')'), ('tenancy.trust_issuer(''x'', ''{}'')'), ('tenancy.import_jwks(''x'', ''{}'')'), ('tenancy.doctor()'),
 	('tenancy.set_default_org(NULL)'),
 	('tenancy.distrust_issuer(''x'')'), ('tenancy.create_role(''x'')'), ('tenancy.drop_role(''x'')'),
 	('tenancy.can_user(NULL, ''x'', ''x'')'), ('tenancy.who_can(''x'', ''x'')'), ('tenancy.require_fresh_authentication(''x'', ''x'', NULL)'),

@@ -179,8 +179,8 @@ is_deeply(
 	[], 'defaults are right');
 is_deeply([ grep { exists $signature{$_} && $section{$_} !~ /^```sql$/m } sort keys %section ],
 	[], 'every function has an example');
-# Every check of doctor() is in the table, and its fault is planted in test/sql/doctor.sql.
-my %planted = map { $_ => 1 } map { /^(?:error|warning|notice) (\w+): / ? $1 : /^(\w+)\|(?:error|warning|notice)\|/ ? $1 : () } split /\n/, slurp_file('expected/doctor.out');
+# Every check of doctor() is in the table, and its fault is planted in a test.
+my %planted = map { $_ => 1 } map { /^(?:error|warning|notice) (\w+): / ? $1 : /^(\w+)\|(?:error|warning|notice)\|/ ? $1 : () } split /\n/, slurp_file('expected/doctor.out') . slurp_file('expected/guard.out');
 is_deeply([ sort $section{doctor} =~ /^\| `(\w+)` \|/gm ], [ sort keys %planted ], 'the checks of doctor() are listed and tested');
 is_deeply([ grep { $catalog !~ /^\| .*`$_`.* \|/m } @tables ], [], 'every table is in the overview');
 

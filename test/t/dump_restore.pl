@@ -42,6 +42,20 @@ $node->safe_psql('postgres', q{
 	GRANT SELECT, INSERT, UPDATE, DELETE ON note, paper TO regress_tenancy_app;
 	SELECT tenancy.revoke_permission('viewer', 'read', 'note');
 
+	-- A schema that protects its new tables, one that refuses others, and tables that are meant for everybody.
+	CREATE SCHEMA guarded;
+	CREATE SCHEMA strict;
+	SELECT tenancy.guard_schema('guarded'), tenancy.share_table('guarded', 'country'), tenancy.share_table('strict', 'unit');
+	CREATE TABLE guarded.letter (id int PRIMARY KEY, body text);
+	CREATE TABLE guarded.bill (id int, at date) PARTITION BY RANGE (at);
+	CREATE TABLE guarded.bill_2025 PARTITION OF guarded.bill FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+	CREATE TABLE guarded.country (code text);
+	CREATE TABLE strict.unit (code text);
+	CREATE TABLE strict.file (id int);
+	SELECT tenancy.protect('strict.file');
+	SELECT tenancy.guard_schema('strict', 'refuse');
+	INSERT INTO guarded.letter (id, org_id) SELECT 1, id FROM tenancy.organizations WHERE slug = 'acme';
+
 	-- What providers, superadmins and the users themselves have made, and the log of it.
 	SELECT tenancy.sync_org('https://clerk.test', 'org_synced', 'Synced', NULL, now()), tenancy.sync_member('https://clerk.test', 'org_synced', 'hal', 'admin', now());
 	SELECT tenancy.rename_org('shut', 'Shut Down');
@@ -51,7 +65,7 @@ $node->safe_psql('postgres', q{
 	INSERT INTO tenancy.impersonations (superadmin_id, user_id, reason, read_only, expires_at) VALUES (minting.user_id('root'), minting.user_id('bob'), 'ticket 1', true, now() + interval '1 hour');
 });
 # A table that is empty would be compared to nothing.
-for my $table (qw(audit_events synced_events default_orgs impersonations fresh_authentications))
+for my $table (qw(guarded_schemas shared_tables audit_events synced_events default_orgs impersonations fresh_authentications))
 {
 	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM tenancy.$table"), '>', 0, "before: $table has rows");
 }
@@ -154,6 +168,31 @@ restore('postgres', 'from_plain', 'plain');
 restore('postgres', 'from_custom', 'custom', []);
 restore('postgres', 'from_directory', 'directory', @sections);
 restore('from_custom', 'second_generation', 'plain');
+
+# Guarded schemas are restored where their guards are, into a database that is in use. The dump has the policies, so the guards look away.
+for my $format ('plain', 'custom')
+{
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/guarded_$format";
+
+	$node->command_ok([ 'pg_dump', '-F', $format, '-f', $file, '-n', 'guarded', '-n', 'strict', '-d', $node->connstr('from_custom') ], "dump guarded schemas, format $format");
+	$node->safe_psql('from_custom', 'DROP SCHEMA guarded, strict CASCADE');
+	is($node->safe_psql('from_custom', 'SELECT count(*) FROM tenancy.guarded_schemas'), '2', 'the guards are still there');
+	$node->command_ok(
+		$format eq 'plain'
+		? [ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('from_custom') ]
+		: [ 'pg_restore', '-e', '-d', $node->connstr('from_custom'), $file ],
+		"restore guarded schemas, format $format");
+	is(stored('from_custom'), $stored, "format $format: guarded schemas are as they were");
+	is($node->safe_psql('from_custom', q{SELECT string_agg(table_name || ' ' || complete, ', ' ORDER BY table_name) FROM tenancy.protected_tables WHERE schema_name IN ('guarded', 'strict')}),
+		'bill true, bill_2025 true, file true, letter true', 'and protected');
+}
+$node->safe_psql('from_custom', 'CREATE TABLE guarded.later ()');
+is($node->safe_psql('from_custom', q{SELECT complete FROM tenancy.protected_tables WHERE table_name = 'later'}), 't', 'a restored guard guards');
+like(($node->psql('from_custom', 'CREATE TABLE strict.later ()'))[2], qr/table strict.later is not protected/, 'and refuses');
+
+# doctor() tells what a restore does not bring back.
+is($node->safe_psql('second_generation', q{SELECT string_agg(check_id || ' ' || object, ', ' ORDER BY check_id, object) FROM tenancy.doctor() WHERE check_id ~ 'pushdown|protect|guard|policy|catalog|signal|seed'}),
+	'pushdown_undone array, pushdown_undone jsonb', 'doctor() finds that the marks are gone, and nothing else amiss');
 
 # Adding the type again gives nothing back, and granting does.
 $node->safe_psql('second_generation', "SELECT tenancy.add_resource_type('report', '{read,create,export}')");
