@@ -123,7 +123,7 @@ CREATE OR REPLACE FUNCTION tenancy.doctor_open_tables()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	-- Somebody meant its rows to be an org's, and everybody sees them.
-	SELECT 'unprotected_table', 'error', t.relid::regclass::text, format('It has an org column, %I, but is not protected.', t.org_column),
+	SELECT 'unprotected_table', 'error', t.relid::regclass::text, format('It has an org column, %I, and is neither protected nor declared shared.', t.org_column),
 		CASE WHEN t.atttypid <> 'uuid'::regtype THEN format('ALTER TABLE %s ALTER COLUMN %I TYPE uuid USING %2$I::uuid; ', t.relid::regclass, t.org_column) ELSE '' END
 			|| tenancy.doctor_protect_statement(t.relid, t.org_column, NULL)
 	FROM (SELECT DISTINCT ON (c.oid) c.oid AS relid, a.attname AS org_column, a.atttypid
@@ -268,21 +268,23 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT w.ev_class FROM reads r
 		JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.relid AND d.classid = 'pg_rewrite'::regclass
 		JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'),
-	-- Somebody who is subject to row security may use it: directly, or through a view of theirs.
+	-- Somebody who is subject to row security may use it. An application: directly, or through another view, of whose owner.
 	exposed AS (
-		SELECT r.relid, string_agg(DISTINCT format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', r.relid::regclass, tenancy.doctor_grantee(g.grantee)), '; ') AS revoke
+		SELECT r.relid, CASE WHEN bool_or(g.grantee = 0 OR g.grantee IN (SELECT a.acts_as FROM tenancy.doctor_applications a)
+				OR g.grantee IN (SELECT c.relowner FROM reads o JOIN pg_class c ON c.oid = o.relid)) THEN 'error' ELSE 'notice' END AS severity,
+			string_agg(DISTINCT format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', r.relid::regclass, tenancy.doctor_grantee(g.grantee)), '; ') AS revoke
 		FROM reads r JOIN tenancy.doctor_grants g ON g.relid = r.relid
 		WHERE g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND g.grantee NOT IN (SELECT e.role FROM tenancy.doctor_exempt_roles e)
 		GROUP BY r.relid)
 	-- It reads with its owner's rights. Of an owner who is subject to row security the policies hold, as they ask for the session's org.
-	SELECT 'view_bypasses_row_security', 'error', e.relid::regclass::text, format('It reads protected tables with the rights of %s, to whom row security does not apply.', c.relowner::regrole),
+	SELECT 'view_bypasses_row_security', e.severity, e.relid::regclass::text, format('It reads protected tables with the rights of %s, to whom row security does not apply.', c.relowner::regrole),
 		format('ALTER VIEW %s SET (security_invoker = true)', e.relid::regclass)
 	FROM exposed e JOIN pg_class c ON c.oid = e.relid AND c.relkind = 'v'
 	WHERE c.relowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x)
 		AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
 	UNION ALL
 	-- It has no policies, and holds what its owner saw.
-	SELECT 'materialized_view_readable', 'error', e.relid::regclass::text, 'It holds rows of protected tables, and row security does not cover it.', e.revoke
+	SELECT 'materialized_view_readable', e.severity, e.relid::regclass::text, 'It holds rows of protected tables, and row security does not cover it.', e.revoke
 	FROM exposed e JOIN pg_class c ON c.oid = e.relid AND c.relkind = 'm'
 $$;
 COMMENT ON FUNCTION tenancy.doctor_views() IS 'Internal: checks of doctor() on views and materialized views.';
@@ -290,13 +292,13 @@ COMMENT ON FUNCTION tenancy.doctor_views() IS 'Internal: checks of doctor() on v
 CREATE OR REPLACE FUNCTION tenancy.doctor_functions()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	-- A body is text, so its words are compared. What it puts together at run time is not found.
+	-- A body is text, so its words are compared. What it puts together at run time is not found. strpos() is the quicker look before.
 	SELECT 'definer_function', 'warning', f.funcid::regprocedure::text, format('It names protected tables and runs with the rights of %s, to whom row security does not apply.', f.proowner::regrole),
 		format('ALTER ROUTINE %s SECURITY INVOKER', f.funcid::regprocedure)
 	FROM tenancy.doctor_callable f
 	WHERE f.prosecdef AND f.proowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x)
 		AND EXISTS (SELECT FROM tenancy.doctor_protected p JOIN pg_class c ON c.oid = p.relid
-			WHERE strpos(f.prosrc, c.relname) > 0
+			WHERE strpos(f.prosrc, c.relname) > 0 AND f.prosrc ~ format('(^|\W)%s(\W|$)', regexp_replace(c.relname, '(\W)', '\\\1', 'g'))
 				OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.funcid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.relid))
 	UNION ALL
 	-- What it calls without a schema can be somebody else's, found first in the caller's path.

@@ -8,6 +8,7 @@ CREATE DATABASE regress_tenancy_doctor TEMPLATE template0;
 CREATE ROLE regress_tenancy_client LOGIN;
 CREATE ROLE regress_tenancy_owner;
 CREATE ROLE regress_tenancy_group;
+CREATE ROLE regress_tenancy_report;
 \c regress_tenancy_doctor
 SET client_min_messages = warning;
 
@@ -140,14 +141,20 @@ CREATE MATERIALIZED VIEW shop.counts AS SELECT org_id, count(*) FROM shop.carefu
 SELECT clinic.examine();
 GRANT SELECT ON shop.counts TO PUBLIC, regress_tenancy_client;
 SELECT clinic.examine();
+GRANT SELECT ON shop.counts TO regress_tenancy_report;
+ALTER VIEW shop.careful RESET (security_invoker);
+REVOKE ALL ON shop.careful FROM regress_tenancy_client;
+GRANT SELECT ON shop.careful TO regress_tenancy_report;
+SELECT clinic.examine();
 CREATE FUNCTION shop.count_contacts(integer DEFAULT 0) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN (SELECT count(*) FROM shop.contact); END';
 CREATE FUNCTION shop.all_notes() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp BEGIN ATOMIC SELECT count(*) FROM shop.note; END;
 CREATE PROCEDURE shop.nothing() LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN END';
--- The owner's policies hold, or nobody else may call it.
+-- The owner's policies hold, or nobody else may call it, or it names something else.
 CREATE FUNCTION shop.own_contacts() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT count(*) FROM shop.contact';
 ALTER FUNCTION shop.own_contacts() OWNER TO regress_tenancy_owner;
 CREATE FUNCTION shop.private() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shop.contact';
 REVOKE EXECUTE ON FUNCTION shop.private() FROM PUBLIC;
+CREATE FUNCTION shop.other() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT ''contactless notes''';
 SELECT clinic.examine();
 CREATE FUNCTION shop.same(text, text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT $1 = $2';
 SELECT clinic.examine();
@@ -290,4 +297,4 @@ SELECT * FROM tenancy.doctor();
 \c - :dba
 SET client_min_messages = warning;
 ALTER DATABASE :"home" RESET tenancy.superadmin_emails;
-DROP ROLE regress_tenancy_client, regress_tenancy_owner, regress_tenancy_group;
+DROP ROLE regress_tenancy_client, regress_tenancy_owner, regress_tenancy_group, regress_tenancy_report;
