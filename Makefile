@@ -40,6 +40,7 @@ OBJS = \
 	src/statement.o \
 	src/cursors.o \
 	src/explain.o \
+	src/checks.o \
 	src/conflict.o \
 	src/barrier.o \
 	src/pushdown.o \

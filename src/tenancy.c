@@ -13,6 +13,7 @@
 #include "audit.h"
 #include "barrier.h"
 #include "catalog.h"
+#include "checks.h"
 #include "conflict.h"
 #include "cursors.h"
 #include "explain.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	tn_cursors_init();
 	tn_explain_init();
 	tn_conflict_init();
+	tn_checks_init();
 	tn_barrier_init();
 	tn_pushdown_init();
 }

@@ -105,6 +105,9 @@ INSERT INTO iso.note (id, body) VALUES (101, 'x') ON CONFLICT (id) DO UPDATE SET
 SELECT iso.attempt_as('viewer_a', $$INSERT INTO iso.note (id, body) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET body = 'x'$$);
 INSERT INTO iso.item (id, body, org_id) VALUES (7, 'x', :b) ON CONFLICT DO NOTHING;
 INSERT INTO iso.item (id, body, org_id) VALUES (7, 'x', :b) ON CONFLICT (org_id, id) DO UPDATE SET body = 'taken';
+-- One's own row is found, and would be planted in B.
+INSERT INTO iso.note (id, body) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET org_id = :b;
+WITH planted AS (INSERT INTO iso.note (id, body) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET org_id = :b RETURNING 1) SELECT FROM planted;
 
 \echo == CTEs that write
 BEGIN;
