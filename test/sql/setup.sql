@@ -57,7 +57,8 @@ CREATE FUNCTION minting.token(key text, claims jsonb DEFAULT '{}', header jsonb 
 RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
 	k minting.keys;
-	clock bigint := floor(extract(epoch FROM clock_timestamp()));
+	-- What tokens are compared with, however long the statement takes.
+	clock bigint := floor(extract(epoch FROM statement_timestamp()));
 BEGIN
 	SELECT * INTO STRICT k FROM minting.keys WHERE name = key;
 	RETURN minting.run(format('%s token %s --header %s --claims %s %s',
