@@ -86,6 +86,7 @@ SQL_API = \
 	sql/api/65_why_not.sql \
 	sql/api/66_guard.sql \
 	sql/api/67_doctor.sql \
+	sql/api/68_verify_isolation.sql \
 	sql/api/70_access.sql
 
 INSTALL_SCRIPT_SQL = sql/tenancy--$(EXTVERSION).sql

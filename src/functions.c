@@ -13,6 +13,8 @@
 
 #include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -627,6 +629,38 @@ tenancy_ask_as_owner(PG_FUNCTION_ARGS)
 	if (answer == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(answer));
+}
+
+TENANCY_FUNCTION(tenancy_run_as_role);
+Datum
+tenancy_run_as_role(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) tn_run_as_role(PG_GETARG_OID(0), PG_GETARG_OID(1),
+										   text_to_cstring(PG_GETARG_TEXT_PP(2))));
+}
+
+/*
+ * HMAC (RFC 2104) with SHA-256: what a token of HS256 is signed with.
+ */
+TENANCY_FUNCTION(tenancy_hmac_sha256);
+Datum
+tenancy_hmac_sha256(PG_FUNCTION_ARGS)
+{
+	bytea	   *message = PG_GETARG_BYTEA_PP(0);
+	bytea	   *secret = PG_GETARG_BYTEA_PP(1);
+	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
+	bool		done;
+
+	SET_VARSIZE(result, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	done = hmac != NULL &&
+		pg_hmac_init(hmac, (uint8 *) VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret)) == 0 &&
+		pg_hmac_update(hmac, (uint8 *) VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message)) == 0 &&
+		pg_hmac_final(hmac, (uint8 *) VARDATA(result), PG_SHA256_DIGEST_LENGTH) == 0;
+	pg_hmac_free(hmac);
+	if (!done)
+		elog(ERROR, "could not compute an HMAC");
+	PG_RETURN_BYTEA_P(result);
 }
 
 /* ---- onboarding ---- */

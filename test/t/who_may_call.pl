@@ -152,6 +152,7 @@ my @samples = (
 	[ 'revoke_pushdown' => 'SELECT tenancy.revoke_pushdown()' ],
 	[ 'pushdown_status' => 'SELECT * FROM tenancy.pushdown_status()' ],
 	[ 'doctor' => 'SELECT * FROM tenancy.doctor()' ],
+	[ 'verify_isolation' => 'SELECT * FROM tenancy.verify_isolation()' ],
 	[ 'protected_tables' => "SELECT * FROM tenancy.protected_tables WHERE table_name = 'note'" ],
 	[ 'protection_list' => "SELECT * FROM tenancy.protection_list() WHERE table_name = 'note'" ]);
 
