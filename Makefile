@@ -89,8 +89,13 @@ SQL_API = \
 	sql/api/68_verify_isolation.sql \
 	sql/api/70_access.sql
 
+# Earlier versions that an update leads from to this one, each in one step: sql/releases/ has the install script that was
+# released, sql/updates/ what has been added to the state since.
+RELEASES =
+
 INSTALL_SCRIPT_SQL = sql/tenancy--$(EXTVERSION).sql
-DATA_built = $(INSTALL_SCRIPT_SQL)
+UPDATE_SCRIPTS_SQL = $(RELEASES:%=sql/tenancy--%--$(EXTVERSION).sql)
+DATA_built = $(INSTALL_SCRIPT_SQL) $(UPDATE_SCRIPTS_SQL)
 
 # The tests, in the order of the schedule that dev/test runs.
 REGRESS      = $(shell sed -n 's/^test: *//p' test/schedule 2>/dev/null)
@@ -103,7 +108,7 @@ UNIT_TESTS = $(patsubst %.c,%,$(wildcard test/unit/*_test.c))
 TEST_TOOLS = test/tools/mint
 BENCH_TOOLS = bench/verify
 
-EXTRA_CLEAN = $(TEST_TOOLS) $(BENCH_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d bench/*.d $(INSTALL_SCRIPT_SQL).tmp
+EXTRA_CLEAN = $(TEST_TOOLS) $(BENCH_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d bench/*.d sql/*.tmp
 
 # libjwt goes in statically, so nothing but libcrypto and json-c is needed at run time.
 ifeq ($(LIBJWT_PREFIX),)
@@ -137,12 +142,16 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-all: $(INSTALL_SCRIPT_SQL)
+all: $(INSTALL_SCRIPT_SQL) $(UPDATE_SCRIPTS_SQL)
 
 # OR REPLACE is for updates. In the install script it would adopt an object that somebody else put
 # there first, with its owner; hence it is stripped. Anchored, as function bodies may hold the words.
 $(INSTALL_SCRIPT_SQL): $(SQL_SCHEMA) $(SQL_API) tenancy.control Makefile
 	cat $(SQL_SCHEMA) $(SQL_API) | sed 's/^CREATE OR REPLACE /CREATE /' > $@.tmp
+	mv $@.tmp $@
+
+$(UPDATE_SCRIPTS_SQL): sql/tenancy--%--$(EXTVERSION).sql: sql/updates/header.sql sql/updates/%.sql $(SQL_API) tenancy.control Makefile
+	cat sql/updates/header.sql sql/updates/$*.sql $(SQL_API) > $@.tmp
 	mv $@.tmp $@
 
 # postgres exports a function json_object that takes the place of jansson's: a libjwt on jansson

@@ -96,12 +96,13 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.close_statistics() IS 'Takes the statistics of tables, which count rows of every org, from PUBLIC; pg_monitor keeps them.';
 
--- Last, so that it covers every function of every file.
+-- Last, so that it covers every function of every file. New ones alone: PostgreSQL takes a function's privileges at this moment for
+-- the extension's own, and would leave what was granted to an application out of a dump.
 DO $$
 DECLARE
 	f regprocedure;
 BEGIN
-	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace LOOP
+	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proacl IS NULL LOOP
 		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
 	END LOOP;
 END
