@@ -96,14 +96,23 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.close_statistics() IS 'Takes the statistics of tables, which count rows of every org, from PUBLIC; pg_monitor keeps them.';
 
--- Last, so that it covers every function of every file. New ones alone: PostgreSQL takes a function's privileges at this moment for
--- the extension's own, and would leave what was granted to an application out of a dump.
+-- Last, so that it covers every object of every file: whatever default privileges the database has, only the owner has any. New objects
+-- alone, which have none recorded as the extension's own: in an update, that would leave out of a dump what an application was granted.
 DO $$
 DECLARE
-	f regprocedure;
+	statement text;
 BEGIN
-	FOR f IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace AND p.proacl IS NULL LOOP
-		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	FOR statement IN
+		SELECT format('REVOKE ALL ON %s FROM %s CASCADE', o.object, g.grantee)
+		FROM (SELECT 'pg_namespace'::regclass, n.oid, 'SCHEMA tenancy', n.nspacl, n.nspowner FROM pg_namespace n WHERE n.nspname = 'tenancy'
+			UNION ALL SELECT 'pg_class'::regclass, c.oid, 'TABLE ' || c.oid::regclass, c.relacl, c.relowner FROM pg_class c
+			WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN ('r', 'v')
+			UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'ROUTINE ' || p.oid::regprocedure, p.proacl, p.proowner FROM pg_proc p
+			WHERE p.pronamespace = 'tenancy'::regnamespace) o (class, oid, object, acl, owner),
+			LATERAL (SELECT 'PUBLIC' UNION SELECT a.grantee::regrole::text FROM aclexplode(o.acl) a WHERE a.grantee NOT IN (0, o.owner)) g (grantee)
+		WHERE NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = o.class AND i.objoid = o.oid AND i.objsubid = 0)
+	LOOP
+		EXECUTE statement;
 	END LOOP;
 END
 $$;

@@ -1,4 +1,5 @@
--- The catalog is reached through functions and views alone: row security without a policy, and no privilege for anybody.
+-- The catalog is reached through functions and views alone: row security without a policy, and no privilege for anybody
+-- (sql/api/70_access.sql).
 
 DO $$
 DECLARE
@@ -6,7 +7,6 @@ DECLARE
 BEGIN
 	FOR t IN SELECT c.oid::regclass FROM pg_catalog.pg_class c WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind = 'r' LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t);
-		EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %s FROM PUBLIC', t);
 	END LOOP;
 END
 $$;

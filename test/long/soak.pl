@@ -163,23 +163,24 @@ sub load
 	}
 }
 
-my $changes = [ 'regress_tenancy_app', 15, [ '-R', 150 ], 'disturb@4', 'mend@8', 'arrive@3' ];
+sub changes { return [ $_[0], $_[1], [ '-R', 150 ], 'disturb@4', 'mend@8', 'arrive@3' ] }
 
 start_pooler('transaction');
 load('transaction mode', $seconds,
 	[ 'regress_tenancy_app', 30, [], 'set_local@4', 'switches@2', 'read@3', 'write@1' ],
 	[ 'regress_tenancy_app', 25, [ '-M', 'extended' ], 'begin_session' ],
 	[ 'regress_tenancy_pooled', 30, [], 'plain_set@3', 'stray_set@2', 'set_local@1', 'read@1' ],
-	$changes);
+	changes('regress_tenancy_app', 15));
 stop_pooler();
 start_pooler('session');
-load('session mode', 1 + $seconds / 10, [ 'regress_tenancy_app', 85, ['-C'], 'session' ], $changes);
+# Who stays keeps a connection; who reads connects anew each time, to one that another has left.
+load('session mode', 1 + $seconds / 10, [ 'regress_tenancy_app', 90, ['-C'], 'session' ], changes('regress_tenancy_pooled', 10));
 stop_pooler();
 start_pooler('statement');
 load('statement mode', 1 + $seconds / 10,
 	[ 'regress_tenancy_app', 55, [], 'statement@3', 'read@1' ],
 	[ 'regress_tenancy_pooled', 30, [], 'stray_set' ],
-	$changes);
+	changes('regress_tenancy_app', 15));
 stop_pooler();
 
 # ---- what they read ----

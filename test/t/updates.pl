@@ -232,7 +232,7 @@ SELECT pg_catalog.pg_extension_config_dump('tenancy.additions', '');
 INSERT INTO tenancy.resource_types (name, actions, shipped, defaults_granted) VALUES ('addition', '{read}', true, true);
 };
 append_to_file("$sources/sql/schema/55_additions.sql", $additions);
-append_to_file("$sources/sql/updates/$current.sql", $additions . "ALTER TABLE tenancy.additions ENABLE ROW LEVEL SECURITY;\nREVOKE ALL ON TABLE tenancy.additions FROM PUBLIC;\nDROP FUNCTION tenancy.statistics_functions();\n");
+append_to_file("$sources/sql/updates/$current.sql", $additions . "ALTER TABLE tenancy.additions ENABLE ROW LEVEL SECURITY;\nDROP FUNCTION tenancy.statistics_functions();\n");
 # Code that is new, that is another, and that is gone.
 append_to_file("$sources/sql/api/69_additions.sql", q{
 CREATE OR REPLACE FUNCTION tenancy.add(name text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'INSERT INTO tenancy.additions VALUES (name)';

@@ -3,6 +3,9 @@
 #
 # "yes" is an answer; "no rows", "null" and "false" are the answer; anything else is the SQLSTATE. After a change, review what the
 # test prints and put it into the reference.
+#
+# All of it once more by a caller whose search_path begins with a schema and temporary tables that are made to be mistaken for ours and
+# PostgreSQL's: nothing of them is called, and the answers are the same.
 use strict;
 use warnings;
 
@@ -163,11 +166,12 @@ sub called { return $_[0] =~ /^(\w+)/ ? $1 : die "$_[0] calls nothing\n" }
 # What each sample answers this caller. Administrators say on which org they work.
 sub answers
 {
-	my ($name, $subject) = @_;
+	my ($name, $subject, $search_path) = @_;
 	my $script = "\\set VERBOSITY sqlstate\n\\pset null null\n";
 	my $stdout;
 	my %answer;
 
+	$script .= "\\o /dev/null\nSELECT statement FROM hostile.decoys \\gexec\n\\o\n" if $search_path;
 	for my $i (0 .. $#samples)
 	{
 		my $sample = $samples[$i];
@@ -175,7 +179,13 @@ sub answers
 		$script .= "BEGIN;\n";
 		$script .= "SET LOCAL tenancy.session_token = :'token';\n" if defined $subject;
 		$script .= "SET LOCAL tenancy.org = 'acme';\n" if $name =~ /^(superadmin|DBA)$/;
-		$script .= "\\echo >\n$sample->[1];\n\\echo < :SQLSTATE $i\nROLLBACK;\n";
+		my $statement = $sample->[1];
+		if ($search_path)
+		{
+			$script .= "SET LOCAL search_path = $search_path;\n";
+			$statement =~ s/ = (?=[:'])/ OPERATOR(pg_catalog.=) /g;
+		}
+		$script .= "\\echo >\n$statement;\n\\echo < :SQLSTATE $i\nROLLBACK;\n";
 	}
 	$node->psql(
 		'postgres', $script,
@@ -233,6 +243,61 @@ for my $sample (grep { ref } @samples)
 }
 $differences += !is_deeply([ sort keys %documented ], [], 'the reference lists nothing else');
 diag("What came out:\n$table") if $differences;
+
+# ---- the same with a hostile search_path ----
+
+# As many of PostgreSQL's functions and operators, and all functions of ours, as can be made anew; and tables of the names of ours.
+sql(<<'SQL');
+CREATE SCHEMA hostile;
+GRANT USAGE ON SCHEMA hostile TO PUBLIC;
+CREATE FUNCTION hostile.hijacked() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'hijacked as %', current_user; RAISE EXCEPTION 'hijacked' USING ERRCODE = 'HJ000'; END $$;
+CREATE TABLE hostile.failed (statement text);
+CREATE PROCEDURE hostile.make(statement text) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE statement;
+EXCEPTION WHEN OTHERS THEN
+	INSERT INTO hostile.failed VALUES (statement);
+END
+$$;
+DO $$
+DECLARE
+	types oid[] := '{uuid,text,name,boolean,smallint,integer,bigint,oid,timestamptz,interval,jsonb,bytea,text[],name[],oid[],uuid[],"char",regclass,regprocedure,regrole,regnamespace,regtype,anyarray,anyelement}'::regtype[];
+	statement text;
+BEGIN
+	FOR statement IN SELECT format('CREATE FUNCTION hostile.%I(%s) RETURNS %s%s LANGUAGE plpgsql AS %L', p.proname, pg_get_function_identity_arguments(p.oid), CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END,
+			CASE WHEN p.pronamespace = 'tenancy'::regnamespace OR p.prorettype = 'record'::regtype THEN 'text' ELSE format_type(p.prorettype, NULL) END, 'BEGIN PERFORM hostile.hijacked(); END')
+		FROM pg_proc p WHERE p.prokind = 'f' AND (p.pronamespace = 'tenancy'::regnamespace OR p.pronamespace = 'pg_catalog'::regnamespace AND p.proargtypes::oid[] <@ types AND p.provariadic = 0) LOOP
+		CALL hostile.make(statement);
+	END LOOP;
+	FOR statement IN SELECT format('CREATE FUNCTION hostile.format(%s) RETURNS text LANGUAGE plpgsql AS %L', a, 'BEGIN PERFORM hostile.hijacked(); END') FROM unnest('{text,"text,text","text,text,text","text,name","text,name,name","text,regclass"}'::text[]) a LOOP
+		CALL hostile.make(statement);
+	END LOOP;
+	FOR statement IN SELECT format('CREATE OPERATOR hostile.%s (FUNCTION = hostile.%I%s, RIGHTARG = %s)', o.oprname, p.proname, CASE WHEN o.oprleft <> 0 THEN ', LEFTARG = ' || format_type(o.oprleft, NULL) ELSE '' END, format_type(o.oprright, NULL))
+		FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprleft = ANY (0 || types) AND o.oprright = ANY (types) LOOP
+		CALL hostile.make(statement);
+	END LOOP;
+END
+$$;
+CREATE TABLE hostile.decoys AS SELECT format('CREATE TEMPORARY TABLE %I (%s)', c.relname, string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)) AS statement
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped GROUP BY c.oid;
+INSERT INTO hostile.decoys SELECT format('CREATE TEMPORARY TABLE %I (%s)', c.relname, string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum))
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relname IN ('pg_class', 'pg_proc', 'pg_namespace', 'pg_policy', 'pg_roles', 'pg_attribute', 'pg_constraint') AND c.relnamespace = 'pg_catalog'::regnamespace
+	AND a.attnum > 0 AND a.atttypid <> 'anyarray'::regtype GROUP BY c.oid;
+GRANT SELECT ON hostile.decoys TO PUBLIC;
+SQL
+cmp_ok(sql("SELECT count(*) FROM pg_proc WHERE pronamespace = 'hostile'::regnamespace"), '>', 1000, 'there are many functions to call by mistake');
+cmp_ok(sql("SELECT count(*) FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace"), '>', 200, 'and operators');
+cmp_ok(sql("SELECT count(*) FROM hostile.failed"), '<', 300, 'few could not be made');
+is(sql("SELECT count(*) FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace AND oprname IN ('=', '<>', '||', '<') AND oprleft IN ('uuid'::regtype, 'text'::regtype, 'name'::regtype, 'oid'::regtype)
+	AND oprright = oprleft"), '13', 'the most usual ones among them');
+like((as_app($node, "SET search_path = hostile, pg_catalog; SELECT 'a'::text = 'a'::text"))[1], qr/hijacked/, 'a caller would notice');
+
+my $log = -s $node->logfile;
+for my $caller (@callers)
+{
+	is_deeply(answers(@$caller, 'hostile, pg_temp, public, pg_catalog'), $answer{$caller->[0]}, "$caller->[0]: the same answers");
+}
+is(join('', grep { /LOG:  hijacked/ } split /^/m, substr slurp_file($node->logfile), $log), '', 'nothing else was called');
 
 $node->stop;
 done_testing();
