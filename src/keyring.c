@@ -394,6 +394,58 @@ check_ec(struct json_object *jwk, const Algorithm *algorithm)
 	return reason;
 }
 
+/*
+ * A public key of EdDSA is the y of a point, little-endian, and the sign of its
+ * x in the last bit.  A point of small order is the public half of no key, and
+ * anybody can sign for it: whatever the token, one of eight signatures is good.
+ * An x that nobody has filled in, all zeros, is one of them.
+ */
+static const char *
+check_edwards_point(const unsigned char *bytes, size_t len, const char *crv)
+{
+	static const struct
+	{
+		const char *crv;
+		const char *prime;
+		const char *order_8;	/* y of two such points, p - y of the others */
+	}			curves[] = {
+		{"Ed25519", "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed",
+		"05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826"},
+		{"Ed448", "fffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+			"ffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"0"},
+	};
+	int			row = strcmp(crv, curves[0].crv) == 0 ? 0 : 1;
+	BIGNUM	   *y = BN_lebin2bn(bytes, (int) len, NULL);
+	BIGNUM	   *negative = BN_new();
+	BIGNUM	   *p = NULL;
+	BIGNUM	   *order_8 = NULL;
+	const char *reason = NULL;
+
+	if (y == NULL || negative == NULL ||
+		BN_hex2bn(&p, curves[row].prime) == 0 ||
+		BN_hex2bn(&order_8, curves[row].order_8) == 0)
+		reason = reason_memory;
+	else
+	{
+		BN_clear_bit(y, (int) len * 8 - 1);
+		if (BN_cmp(y, p) >= 0)
+			reason = "its x is not less than its curve's prime";
+		else if (BN_sub(negative, p, y) != 1)
+			reason = reason_memory;
+		/* 1, 2 and 4: y is 1, -1 or 0 */
+		else if (BN_is_zero(y) || BN_is_one(y) || BN_is_one(negative) ||
+				 BN_cmp(y, order_8) == 0 || BN_cmp(negative, order_8) == 0)
+			reason = "its point has a small order";
+	}
+
+	BN_free(order_8);
+	BN_free(p);
+	BN_free(negative);
+	BN_free(y);
+	return reason;
+}
+
 static const char *
 check_okp(struct json_object *jwk, const Algorithm *algorithm)
 {
@@ -403,6 +455,8 @@ check_okp(struct json_object *jwk, const Algorithm *algorithm)
 
 	if (reason == NULL && len != algorithm->member_len)
 		reason = "its x does not have the length of its curve's public keys";
+	if (reason == NULL)
+		reason = check_edwards_point(bytes, len, algorithm->crv);
 	free_bytes(bytes, len);
 	return reason;
 }

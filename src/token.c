@@ -64,6 +64,10 @@ tn_token_split(const char *token, size_t len, char *buf, TnTokenParts *parts)
 		return false;
 	buf[header_len] = '\0';
 
+	/* White space there is JSON too, but the log would not know the token. */
+	if (buf[0] != '{')
+		return false;
+
 	payload = buf + header_len + 1;
 	if (!tn_base64url_decode(dot1 + 1, (size_t) (dot2 - dot1 - 1),
 							 (unsigned char *) payload, &payload_len))

@@ -30,7 +30,8 @@ typedef struct TnTokenParts
 /*
  * Takes apart a token of len bytes.  True only for the strict compact form of
  * RFC 7515: exactly three non-empty segments of base64url (see
- * tn_base64url_decode) and at most TN_TOKEN_MAX_BYTES.  A NUL is refused both
+ * tn_base64url_decode), at most TN_TOKEN_MAX_BYTES, with a header that begins
+ * with a brace, which is how redaction.c knows a token.  A NUL is refused both
  * in the token and in the decoded header and payload.  buf needs len + 2
  * bytes.  *parts is set on success alone.  The JSON is not parsed.
  */

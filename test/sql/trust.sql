@@ -183,7 +183,23 @@ CREATE TABLE trust.refusals AS SELECT n, jwk FROM (VALUES
 	(29, trust.key('trust_a') || jsonb_build_object('x', trust.key('trust_a') -> 'y')), (30, trust.key('trust_a') || jsonb_build_object('x', repeat('A', 43))), (31, trust.key('trust_a') || '{"x": "AAAA"}'),
 	(32, trust.key('trust_a') || jsonb_build_object('x', (trust.key('trust_a') ->> 'x') || '=')), (33, trust.key('trust_a') || jsonb_build_object('x', '+/' || substr(trust.key('trust_a') ->> 'x', 3))), (34, trust.key('trust_rsa') || '{"n": "!!!"}'),
 	(35, trust.key('trust_b') || '{"x": "AAAA"}'), (36, trust.key('trust_rsa') - 'n'), (37, trust.key('trust_rsa') || '{"e": "AQ"}'), (38, trust.key('trust_rsa') || '{"e": "Ag"}'), (39, trust.key('trust_a') - 'y'),
-	(40, trust.key('trust_a') || '{"kid": 1}'), (41, trust.key('trust_a') || jsonb_build_object('kid', repeat('k', 256))), (42, '"key"'), (43, '1'), (44, 'null'), (45, '[]'), (46, '{}')
+	(40, trust.key('trust_a') || '{"kid": 1}'), (41, trust.key('trust_a') || jsonb_build_object('kid', repeat('k', 256))), (42, '"key"'), (43, '1'), (44, 'null'), (45, '[]'), (46, '{}'),
+	-- Numbers of RSA: zero octets before them, even ones, too long and too short ones.
+	(47, trust.key('trust_rsa') || jsonb_build_object('n', 'AAAA' || (trust.key('trust_rsa') ->> 'n'))), (48, trust.key('trust_rsa') || '{"e": "AAAB"}'), (49, trust.key('trust_rsa') || '{"e": "AQAA"}'),
+	(50, trust.key('trust_rsa') || '{"e": "____________"}'), (51, trust.key('trust_rsa') || jsonb_build_object('n', '_' || repeat('_', 2735))), (52, trust.key('trust_rsa') || jsonb_build_object('n', '_' || repeat('_', 338) || '8')),
+	-- Points: at infinity, beyond the prime, of another curve; of small order, which anybody can sign for.
+	(53, trust.key('trust_a') || jsonb_build_object('x', repeat('A', 43), 'y', repeat('A', 43))), (54, trust.key('trust_a') || jsonb_build_object('x', repeat('_', 42) || '8')), (55, trust.key('trust_a') || jsonb_build_object('y', repeat('_', 42) || '8')),
+	(56, trust.key('trust_a') || jsonb_build_object('y', repeat('A', 43))), (57, trust.key('trust_b') || jsonb_build_object('x', repeat('A', 43))), (58, trust.key('trust_b') || jsonb_build_object('x', 'AQ' || repeat('A', 41))),
+	(59, trust.key('trust_b') || jsonb_build_object('x', '7P' || repeat('_', 39) || '38')), (60, trust.key('trust_b') || '{"x": "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU"}'), (61, trust.key('trust_b') || jsonb_build_object('x', repeat('_', 42) || '8')),
+	(62, trust.key('trust_b') || '{"kty": "EC"}'), (63, trust.key('trust_a') || '{"kty": "OKP"}'), (64, trust.key('trust_rsa') || '{"kty": "oct"}'),
+	-- A private or a secret member beside the public ones, empty or of another type.
+	(65, trust.key('trust_a') || '{"d": null}'), (66, trust.key('trust_b') || '{"d": ""}'), (67, trust.key('trust_rsa') || '{"oth": []}'), (68, trust.key('trust_rsa') || '{"k": "AAAA"}'),
+	-- A set in a key, a key that is only a certificate or an address, members of the wrong case, and ones nested too deep.
+	(69, jsonb_build_object('keys', jsonb_build_array(trust.key('trust_a')))), (70, '{"kty": "RSA", "x5c": ["AAAA"]}'), (71, '{"jku": "https://marker.test/jwks"}'), (72, '{"KTY": "RSA", "kty ": "RSA"}'),
+	(73, trust.key('trust_a') || jsonb_build_object('x5c', (repeat('[', 100) || repeat(']', 100))::jsonb)), (74, trust.key('trust_a') || jsonb_build_object('x5c', repeat('A', 65536))),
+	(75, trust.key('trust_a') || '{"alg": "es256"}'), (76, trust.key('trust_a') || '{"alg": ""}'), (77, trust.key('trust_a') || '{"alg": null}'), (78, trust.key('trust_hs') || '{"alg": "none"}'), (79, trust.key('trust_a') || '{"alg": ["ES256", "none"]}'),
+	(80, trust.key('trust_a') || '{"kid": null}'), (81, trust.key('trust_a') || '{"kid": ["a"]}'), (82, trust.key('trust_a') || '{"use": "SIG"}'), (83, trust.key('trust_a') || '{"key_ops": [null]}'), (84, trust.key('trust_a') || '{"key_ops": {"verify": true}}'),
+	(85, trust.key('trust_a') || '{"kty": ["EC"]}'), (86, trust.key('trust_a') || '{"x": 1}'), (87, trust.key('trust_a') || '{"x": null}'), (88, trust.key('trust_hs') || '{"k": null}')
 ) r (n, jwk);
 SELECT n, regexp_replace(minting.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))), '\n  Take this key.*', '') FROM trust.refusals ORDER BY n;
 SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))) FROM trust.refusals WHERE n IN (1, 4);

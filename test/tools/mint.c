@@ -25,13 +25,14 @@ usage(void)
 		  "       mint token FILE --header JSON --claims JSON [--alg A] [--sig none|garbage|empty]\n"
 		  "       mint tokens FILE CLAIMS-FILE --header JSON\n"
 		  "       mint sign FILE ALG < signing-input\n"
+		  "       mint signed < LINES       LINES: FILE ALG SIGNING-INPUT\n"
 		  "       mint pem FILE             the public key\n"
 		  "\n"
-		  "tokens makes one of each line of CLAIMS-FILE, many a second.\n"
+		  "tokens makes one of each line of CLAIMS-FILE, signed one of each line of its input: many a second.\n"
 		  "--alg of token, and ALG of sign, is the algorithm really used (default: the header's).\n"
-		  "PS256:N uses a salt of N bytes; HS* with an asymmetric key uses the text of its public\n"
-		  "key's PEM as the secret. --sig none leaves the third segment out, empty leaves it empty,\n"
-		  "garbage puts random bytes there, as many as a signature has.\n", stderr);
+		  "PS256:N uses a salt of N bytes, ES256:DER writes the signature in DER; HS* with an asymmetric\n"
+		  "key uses the text of its public key's PEM as the secret. --sig none leaves the third segment\n"
+		  "out, empty leaves it empty, garbage puts random bytes there, as many as a signature has.\n", stderr);
 	exit(2);
 }
 
@@ -194,9 +195,44 @@ do_sign(int argc, char **argv)
 	mint_key_free(key);
 }
 
+static void
+do_signed(void)
+{
+	char	   *line = NULL;
+	size_t		room = 0;
+	ssize_t		len;
+
+	while ((len = getline(&line, &room, stdin)) > 0)
+	{
+		unsigned char signature[MINT_MAX_SIGNATURE];
+		char	   *rest = line;
+		const char *path;
+		const char *alg;
+		MintKey    *key;
+		char	   *text;
+
+		line[strcspn(line, "\n")] = '\0';
+		path = strsep(&rest, " ");
+		alg = strsep(&rest, " ");
+		if (rest == NULL)
+			usage();
+		key = mint_key_read(path);
+		text = mint_base64url(signature, mint_sign(key, alg, rest, strlen(rest), signature));
+		printf("%s.%s\n", rest, text);
+		free(text);
+		mint_key_free(key);
+	}
+	free(line);
+}
+
 int
 main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "signed") == 0)
+	{
+		do_signed();
+		return 0;
+	}
 	if (argc < 3)
 		usage();
 

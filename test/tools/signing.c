@@ -450,7 +450,7 @@ mint_sign(const MintKey *key, const char *alg, const void *input, size_t len,
 		fail("cannot sign");
 	EVP_MD_CTX_free(context);
 
-	if (strcmp(suits, "EC") == 0)
+	if (strcmp(suits, "EC") == 0 && strcmp(alg + 5, ":DER") != 0)
 		signature_len = flatten_ecdsa(key->pkey, signature, signature_len);
 	return signature_len;
 }

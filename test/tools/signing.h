@@ -55,7 +55,7 @@ extern char *mint_jwk(const MintKey *key, const char *kid, const char *alg,
  * MINT_MAX_SIGNATURE bytes.  alg need not be the key's own:
  *	HS* with an asymmetric key: the secret is the public key's PEM text
  *	PS256:N: with a salt of N bytes instead of the hash's length
- *	ES*: that hash, with whatever curve the key has
+ *	ES*: that hash, with whatever curve the key has; ES256:DER in DER form
  */
 extern size_t mint_sign(const MintKey *key, const char *alg,
 						const void *input, size_t len,

@@ -43,6 +43,8 @@ static const char r_coordinate[] = "an EC coordinate does not have the length of
 static const char r_prime[] = "an EC coordinate is not less than its curve's prime";
 static const char r_point[] = "its EC point is not on the curve";
 static const char r_okp[] = "its x does not have the length of its curve's public keys";
+static const char r_okp_prime[] = "its x is not less than its curve's prime";
+static const char r_order[] = "its point has a small order";
 static const char r_secret[] = "its secret is shorter than the hash of its algorithm";
 static const char r_kid[] = "its key id (kid) is not a string";
 static const char r_kid_len[] = "its key id (kid) is longer than 255 bytes";
@@ -472,6 +474,46 @@ test_ec(void)
 	refuse(with_number(ec256, "y"), r_missing, "a number for y");
 }
 
+/* x as a number, little-endian, with either sign. */
+static void
+refuse_point(const MintKey *mint, const char *hex, const char *expected, const char *name)
+{
+	unsigned char x[57];
+	size_t		len = mint == ed25519 ? 32 : 57;
+	BIGNUM	   *y = NULL;
+
+	BN_hex2bn(&y, hex);
+	BN_bn2lebinpad(y, x, (int) len);
+	refuse(replaced_bytes(mint, "x", x, len), expected, name);
+	x[len - 1] |= 0x80;
+	refuse(replaced_bytes(mint, "x", x, len), expected, name);
+	BN_free(y);
+}
+
+static void
+test_small_order(void)
+{
+	static const char p_448[] = "fffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+		"fffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+	char	   *ending = mint_format("%se", p_448);
+
+	refuse_point(ed25519, "0", r_order, "Ed25519, y = 0");
+	refuse_point(ed25519, "1", r_order, "Ed25519, y = 1");
+	refuse_point(ed25519, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec", r_order, "Ed25519, y = -1");
+	refuse_point(ed25519, "05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826", r_order, "Ed25519, order 8");
+	refuse_point(ed25519, "7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7", r_order, "Ed25519, order 8, negative");
+	refuse_point(ed25519, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed", r_okp_prime, "Ed25519, y = p");
+	refuse_point(ed25519, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffee", r_okp_prime, "Ed25519, y = p + 1");
+	refuse_point(ed25519, "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", r_okp_prime, "Ed25519, all ones");
+	refuse_point(ed448, "0", r_order, "Ed448, y = 0");
+	refuse_point(ed448, "1", r_order, "Ed448, y = 1");
+	refuse_point(ed448, ending, r_order, "Ed448, y = -1");
+	free(ending);
+	ending = mint_format("%sf", p_448);
+	refuse_point(ed448, ending, r_okp_prime, "Ed448, y = p");
+	free(ending);
+}
+
 static void
 test_okp(void)
 {
@@ -484,6 +526,7 @@ test_okp(void)
 	refuse(replaced_bytes(ed448, "x", x, 32), r_okp, "Ed448, 32 bytes");
 	refuse(replaced_bytes(ed448, "x", x, 56), r_okp, "Ed448, 56 bytes");
 	refuse(replaced_bytes(ed448, "x", x, 58), r_okp, "Ed448, 58 bytes");
+	test_small_order();
 	refuse(without(ed25519, "x"), r_missing, "OKP without x");
 	refuse(with_number(ed25519, "x"), r_missing, "OKP, a number for x");
 }
