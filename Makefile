@@ -5,6 +5,7 @@
 #   make installcheck    regression and isolation tests against a running, installed server
 #   make test-tools      the token mint the tests use
 #   make unit            the unit tests
+#   make fuzz            the fuzz targets, with clang
 #   make bench-tools     what dev/bench compares the extension with
 #   DEV=1                warnings are errors
 #   SANITIZE=1           unit tests with the address and undefined-behaviour sanitizers
@@ -107,8 +108,9 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=tenancy
 UNIT_TESTS = $(patsubst %.c,%,$(wildcard test/unit/*_test.c))
 TEST_TOOLS = test/tools/mint
 BENCH_TOOLS = bench/verify
+FUZZ_TARGETS = $(patsubst %.c,%,$(wildcard test/fuzz/*_fuzz.c))
 
-EXTRA_CLEAN = $(TEST_TOOLS) $(BENCH_TOOLS) $(UNIT_TESTS) src/*.d test/tools/*.d test/unit/*.d bench/*.d sql/*.tmp
+EXTRA_CLEAN = $(TEST_TOOLS) $(BENCH_TOOLS) $(UNIT_TESTS) $(FUZZ_TARGETS) src/*.d test/tools/*.d test/unit/*.d test/fuzz/*.d bench/*.d sql/*.tmp
 
 # libjwt goes in statically, so nothing but libcrypto and json-c is needed at run time.
 ifeq ($(LIBJWT_PREFIX),)
@@ -173,10 +175,11 @@ comma := ,
 
 JWT_UNIT_SOURCES = test/tools/signing.c src/token.c src/keyring.c src/warm_up.c
 
-.PHONY: test-tools bench-tools unit
+.PHONY: test-tools bench-tools unit fuzz
 test-tools: $(TEST_TOOLS)
 bench-tools: $(BENCH_TOOLS)
 unit: $(UNIT_TESTS)
+fuzz: $(FUZZ_TARGETS)
 
 test/tools/mint: test/tools/mint.c test/tools/signing.c
 	$(CC) $(TEST_CFLAGS) -MF $@.d -o $@ $^ -ljson-c -lcrypto
@@ -191,4 +194,20 @@ test/unit/token_test test/unit/keyring_test: %: %.c $(JWT_UNIT_SOURCES) | check-
 test/unit/claims_test: test/unit/claims_test.c src/claims.c
 	$(CC) $(UNIT_CFLAGS) -DFRONTEND -Isrc $(CPPFLAGS) -MF $@.d -o $@ $(filter %.c,$^) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 
--include $(OBJS:.o=.d) $(TEST_TOOLS:=.d) $(BENCH_TOOLS:=.d) $(UNIT_TESTS:=.d)
+# libFuzzer is clang's.  The memory of claims.c is test/fuzz/memory.c's.
+FUZZ_CC = clang
+# PostgreSQL was configured for gcc, whose attributes clang does not all know.
+FUZZ_CFLAGS = $(TEST_CFLAGS) -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_BUILD = $(FUZZ_CC) $(FUZZ_CFLAGS) $(JWT_CPPFLAGS) -Isrc -Itest/tools -MF $@.d -o $@ $(filter %.c,$^)
+FUZZ_CLAIMS = -DFRONTEND $(CPPFLAGS) $(foreach f,palloc palloc0 repalloc pstrdup pfree,-Wl$(comma)--wrap=$(f)) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
+
+test/fuzz/keyring_fuzz: test/fuzz/keyring_fuzz.c src/token.c src/keyring.c | check-libjwt
+	$(FUZZ_BUILD) $(JWT_LIBS)
+
+test/fuzz/token_fuzz: test/fuzz/token_fuzz.c test/fuzz/memory.c src/token.c src/keyring.c src/claims.c test/tools/signing.c | check-libjwt
+	$(FUZZ_BUILD) $(FUZZ_CLAIMS) $(JWT_LIBS)
+
+test/fuzz/claims_fuzz: test/fuzz/claims_fuzz.c test/fuzz/memory.c src/claims.c
+	$(FUZZ_BUILD) $(FUZZ_CLAIMS) -ljson-c
+
+-include $(OBJS:.o=.d) $(TEST_TOOLS:=.d) $(BENCH_TOOLS:=.d) $(UNIT_TESTS:=.d) $(FUZZ_TARGETS:=.d)
