@@ -79,7 +79,7 @@ is_current(const TnIdentity *identity)
 	TnIdentity	now;
 
 	tn_session_identity(tn_session(), &now);
-	return memcmp(&now, identity, sizeof(now)) == 0;
+	return tn_session_same_identity(&now, identity);
 }
 
 static void

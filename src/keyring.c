@@ -629,7 +629,7 @@ write_jwk(struct json_object *jwk, const KeyType *type,
 		len += (size_t) snprintf(text + len, *size - len, ",\"%s\":\"%s\"",
 								 type->members[i],
 								 string_member(jwk, type->members[i]));
-	snprintf(text + len, *size - len, "}");
+	(void) snprintf(text + len, *size - len, "}");
 	return text;
 }
 

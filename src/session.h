@@ -68,7 +68,7 @@ typedef struct TnSession
 } TnSession;
 
 /*
- * What the rows that a query returns depend on.  Compare by memcmp().
+ * What the rows that a query returns depend on.  Its padding is zero.
  */
 typedef struct TnIdentity
 {
@@ -96,6 +96,12 @@ extern bool tn_session_is_administrator(void);
 extern bool tn_session_is_fresh(const TnSession *session, const Interval *max_age);
 extern const char *tn_session_impersonator(const TnSession *session);
 extern void tn_session_identity(const TnSession *session, TnIdentity *identity);
+
+static inline bool
+tn_session_same_identity(const TnIdentity *a, const TnIdentity *b)
+{
+	return memcmp(a, b, sizeof(TnIdentity)) == 0;
+}
 
 extern const char *tn_status_name(TnStatus status);
 extern const char *tn_status_next_step(TnStatus status);

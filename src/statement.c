@@ -147,7 +147,7 @@ tn_answer_check(TnAnswer *answer, FmgrInfo *function, const TnSession *session)
 	if (settled->version == session->version)
 		return;
 	tn_session_identity(session, &now);
-	if (memcmp(&now, &settled->identity, sizeof(now)) != 0)
+	if (!tn_session_same_identity(&now, &settled->identity))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("identity was changed by a statement that depends on it"),

@@ -61,7 +61,6 @@ RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
 	ids text[] := '{}';
-	is_new boolean;
 BEGIN
 	IF jwks IS NULL OR jsonb_typeof(jwks) <> 'object' OR jsonb_typeof(jwks -> 'keys') IS DISTINCT FROM 'array'
 		OR jsonb_array_length(jwks -> 'keys') = 0 THEN
