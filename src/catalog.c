@@ -8,12 +8,13 @@
  * hot standby and in a parallel worker.  Nothing here takes a transaction id,
  * locks a row or writes.
  *
- * A statement trigger on every table that decides something invalidates the
- * relcache entry of an empty "signal" table.  That message is sent at commit,
- * reaches every backend and every standby, and is processed in our own
- * backend at the next command.  The callback bumps a counter, which is all a
- * callback may do: it runs where no catalog may be read.  Whoever cached
- * something keeps the counter's value beside it.
+ * A trigger on every table that decides something (for a statement, or for a
+ * row that logical replication writes) invalidates the relcache entry of an
+ * empty "signal" table.  That message is sent at commit, reaches every backend
+ * and every standby, and is processed in our own backend at the next command.
+ * The callback bumps a counter, which is all a callback may do: it runs where
+ * no catalog may be read.  Whoever cached something keeps the counter's value
+ * beside it.
  *
  *-------------------------------------------------------------------------
  */

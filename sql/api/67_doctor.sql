@@ -484,15 +484,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	-- Without its signal a change, a revocation for instance, reaches no other connection.
 	SELECT 'signal_missing', 'error', format('tenancy.%I', s.table_name), 'The trigger that tells other connections of a change is missing.', tenancy.signal_statements(s.table_name, s.kind)
 	FROM tenancy.signalled_tables() s
-	WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-		WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relname = s.table_name AND t.tgname = 'signal_change')
+	WHERE (SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+		WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relname = s.table_name AND t.tgname IN ('signal_change', 'signal_replicated_change')) < 2
 	UNION ALL
-	-- A disabled one signals, checks or refuses nothing. Those that replication must not silence are ALWAYS.
+	-- A disabled one signals, checks or refuses nothing. Those that replication must not silence are ALWAYS, one is for it alone.
 	SELECT 'catalog_trigger_disabled', 'error', c.oid::regclass::text, format('Trigger %I is disabled%s.', t.tgname, CASE WHEN t.tgenabled <> 'D' THEN ' in some sessions' ELSE '' END),
-		format('ALTER TABLE %s ENABLE %sTRIGGER %I', c.oid::regclass, CASE WHEN a.always THEN 'ALWAYS ' ELSE '' END, t.tgname)
+		format('ALTER TABLE %s ENABLE%s TRIGGER %I', c.oid::regclass, ' ' || w.sessions, t.tgname)
 	FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-	CROSS JOIN LATERAL (SELECT t.tgname IN ('signal_change', 'append_only')) a (always)
-	WHERE c.relnamespace = 'tenancy'::regnamespace AND (t.tgenabled IN ('D', 'R') OR a.always AND t.tgenabled <> 'A')
+	CROSS JOIN LATERAL (SELECT CASE WHEN t.tgname IN ('signal_change', 'append_only') THEN 'ALWAYS' WHEN t.tgname = 'signal_replicated_change' THEN 'REPLICA' END) w (sessions)
+	WHERE c.relnamespace = 'tenancy'::regnamespace
+		AND t.tgenabled <> ALL (CASE w.sessions WHEN 'ALWAYS' THEN '{A}' WHEN 'REPLICA' THEN '{R,A}' ELSE '{O,A}' END::"char"[])
 	UNION ALL
 	-- What CREATE EXTENSION brought, and a dump therefore does not carry.
 	SELECT 'seed_missing', 'error', 'role ' || r.name, 'A built-in role is missing.', format('INSERT INTO tenancy.roles (id, name) VALUES (%L, %L)', r.id, r.name)

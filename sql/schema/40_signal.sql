@@ -27,14 +27,17 @@ RETURNS SETOF record LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_tem
 $$;
 COMMENT ON FUNCTION tenancy.signalled_tables() IS 'Internal: the tables whose change every connection hears of, and by which signal.';
 
--- ALWAYS: logical replication and session_replication_role = replica must not silence it.
+-- ALWAYS: session_replication_role = replica must not silence it. Logical replication fires no statement triggers but for TRUNCATE and
+-- the first copy, so that a subscriber needs one for each row; it fires where changes are replicated, and nowhere else.
 CREATE FUNCTION tenancy.signal_statements(table_name name, kind text)
 RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT format('CREATE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%1$I '
-		'FOR EACH STATEMENT EXECUTE FUNCTION tenancy.%2$I(); ALTER TABLE tenancy.%1$I ENABLE ALWAYS TRIGGER signal_change',
+	SELECT format('CREATE OR REPLACE TRIGGER signal_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenancy.%1$I '
+		'FOR EACH STATEMENT EXECUTE FUNCTION tenancy.%2$I(); ALTER TABLE tenancy.%1$I ENABLE ALWAYS TRIGGER signal_change; '
+		'CREATE OR REPLACE TRIGGER signal_replicated_change AFTER INSERT OR UPDATE OR DELETE ON tenancy.%1$I '
+		'FOR EACH ROW EXECUTE FUNCTION tenancy.%2$I(); ALTER TABLE tenancy.%1$I ENABLE REPLICA TRIGGER signal_replicated_change',
 		table_name, 'signal_' || kind || '_change')
 $$;
-COMMENT ON FUNCTION tenancy.signal_statements(name, text) IS 'Internal: the statements that give a table its signal.';
+COMMENT ON FUNCTION tenancy.signal_statements(name, text) IS 'Internal: the statements that give a table its signals.';
 
 DO $$
 DECLARE

@@ -50,7 +50,8 @@ SELECT conrelid::regclass, conname FROM pg_constraint k WHERE contype = 'f' AND 
 -- Names that C looks up, in another order than that of their bytes.
 SELECT name, attname FROM catalog.relations r JOIN pg_index i ON indrelid = r.oid AND indisunique AND indexprs IS NULL JOIN pg_attribute ON attrelid = r.oid AND attnum = ANY (indkey) WHERE atttypid = 'text'::regtype AND attcollation <> '"C"'::regcollation;
 -- Tables that decide something, of whose change no other session hears; or not when it comes by replication.
-SELECT name FROM catalog.relations r WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = r.oid AND tgname = 'signal_change' AND tgenabled = 'A' AND tgtype & 60 = 60) ORDER BY 1;
+SELECT name FROM catalog.relations r WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = r.oid AND tgname = 'signal_change' AND tgenabled = 'A' AND tgtype & 61 = 60)
+	OR relkind = 'r' AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = r.oid AND tgname = 'signal_replicated_change' AND tgenabled = 'R' AND tgtype & 61 = 29) ORDER BY 1;
 
 \echo == what the application gets
 SELECT catalog.grants('regress_tenancy_app'::regrole);

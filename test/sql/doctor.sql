@@ -227,6 +227,8 @@ ALTER TABLE tenancy.memberships ENABLE TRIGGER signal_change;
 ALTER TABLE tenancy.audit_events DISABLE TRIGGER append_only;
 ALTER TABLE tenancy.role_permissions DISABLE TRIGGER check_action;
 DROP TRIGGER signal_change ON tenancy.signing_keys;
+DROP TRIGGER signal_replicated_change ON tenancy.issuers;
+ALTER TABLE tenancy.roles ENABLE TRIGGER signal_replicated_change;
 SELECT clinic.examine();
 DELETE FROM tenancy.roles WHERE name = 'viewer';
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'invitation' AND action = 'create';
