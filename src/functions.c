@@ -820,6 +820,13 @@ tenancy_inspect_jwk(PG_FUNCTION_ARGS)
 	const char *algorithm = NULL;
 	bool		has_key_id = false;
 
+	/* It says nothing of the key, which doctor() would have deleted. */
+	if (problem == tn_key_no_memory)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not look at a signing key"),
+				 errdetail("There is not enough memory.")));
+
 	/* Copied and freed at once: an error from here on must not leak the key. */
 	if (key != NULL)
 	{

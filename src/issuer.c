@@ -79,7 +79,8 @@ read_json(TnScan *scan, HeapTuple tuple, AttrNumber attr)
 
 /*
  * Reads an issuer's keys.  One that libjwt cannot use (a row written past
- * trust_issuer(), say) is left out: its tokens are of an unknown key.
+ * trust_issuer(), say) is left out: its tokens are of an unknown key.  For lack
+ * of memory a key must not be: it would be missed until the keyring changes.
  */
 static void
 load_keys(TnIssuer *issuer, TnRead *read)
@@ -106,6 +107,13 @@ load_keys(TnIssuer *issuer, TnRead *read)
 		key = tn_key_create(jwk, strlen(jwk), &reason);
 		if (key != NULL)
 			issuer->keys[issuer->n_keys++] = key;
+		else if (reason == tn_key_no_memory)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("could not read a signing key"),
+					 errdetail("There is not enough memory.")));
+		else
+			issuer->has_unusable_key = true;
 		pfree(jwk);
 	}
 	tn_scan_end(&scan);

@@ -24,6 +24,7 @@ typedef struct TnIssuer
 	TnClaims	mapping;		/* what we call a claim -> its paths */
 	int			n_keys;
 	TnKey	  **keys;
+	bool		has_unusable_key;
 } TnIssuer;
 
 extern const TnIssuer *tn_issuer_find(const char *issuer);

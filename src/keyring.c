@@ -105,7 +105,7 @@ struct TnKey
 	EVP_PKEY   *pss;
 };
 
-static const char reason_memory[] = "there is not enough memory";
+const char	tn_key_no_memory[] = "there is not enough memory";
 static const char reason_missing[] = "a member that its type requires is missing or not a string";
 static const char reason_base64[] = "a member is not strict base64url";
 
@@ -215,7 +215,7 @@ parse_jwk(const char *text, size_t len, const char **reason)
 	tokener = json_tokener_new();
 	if (tokener == NULL)
 	{
-		*reason = reason_memory;
+		*reason = tn_key_no_memory;
 		return NULL;
 	}
 
@@ -274,7 +274,7 @@ decode_member(struct json_object *jwk, const char *name,
 	text_len = strlen(text);
 	*bytes = malloc(text_len + 1);
 	if (*bytes == NULL)
-		return reason_memory;
+		return tn_key_no_memory;
 	if (!tn_base64url_decode(text, text_len, *bytes, len))
 	{
 		*len = text_len;
@@ -305,7 +305,7 @@ decode_integer(struct json_object *jwk, const char *name, BIGNUM **number)
 	{
 		*number = BN_bin2bn(bytes, (int) len, NULL);
 		if (*number == NULL)
-			reason = reason_memory;
+			reason = tn_key_no_memory;
 	}
 	free_bytes(bytes, len);
 	return reason;
@@ -356,7 +356,7 @@ decode_coordinate(struct json_object *jwk, const char *name, size_t field_len,
 	{
 		*number = BN_bin2bn(bytes, (int) len, NULL);
 		if (*number == NULL)
-			reason = reason_memory;
+			reason = tn_key_no_memory;
 	}
 	free_bytes(bytes, len);
 	return reason;
@@ -379,7 +379,7 @@ check_ec(struct json_object *jwk, const Algorithm *algorithm)
 		 /* keep it */ ;
 	else if (p == NULL || point == NULL ||
 			 !EC_GROUP_get_curve(group, p, NULL, NULL, NULL))
-		reason = reason_memory;
+		reason = tn_key_no_memory;
 	/* OpenSSL would reduce them, and so give one key many names. */
 	else if (BN_cmp(x, p) >= 0 || BN_cmp(y, p) >= 0)
 		reason = "an EC coordinate is not less than its curve's prime";
@@ -599,7 +599,7 @@ copy_kid(struct json_object *jwk, char **copy)
 		return "its key id (kid) is longer than 255 bytes";
 
 	*copy = strdup(kid);
-	return *copy == NULL ? reason_memory : NULL;
+	return *copy == NULL ? tn_key_no_memory : NULL;
 }
 
 /*
@@ -659,7 +659,7 @@ load_key(TnKey *key, struct json_object *jwk, const KeyType *type)
 
 	text = write_jwk(jwk, type, key->algorithm, &size);
 	if (text == NULL)
-		return reason_memory;
+		return tn_key_no_memory;
 	key->jwks = jwks_create_strn(text, strlen(text));
 	OPENSSL_cleanse(text, size);
 	free(text);
@@ -671,7 +671,7 @@ load_key(TnKey *key, struct json_object *jwk, const KeyType *type)
 
 	key->checker = jwt_checker_new();
 	if (key->checker == NULL)
-		return reason_memory;
+		return tn_key_no_memory;
 
 	/* JWT_ALG_NONE is "as the key says", see the top of this file. */
 	if (jwt_checker_setkey(key->checker, JWT_ALG_NONE, item) != 0 ||
@@ -726,6 +726,17 @@ init_key(TnKey *key, struct json_object *jwk)
 	return reason;
 }
 
+bool
+tn_memory_is_short(void)
+{
+	/* More than a verification takes; volatile, or it would be optimised away. */
+	void	   *volatile probe = malloc(1 << 20);
+	bool		is_short = probe == NULL;
+
+	free(probe);
+	return is_short;
+}
+
 TnKey *
 tn_key_create(const char *jwk, size_t len, const char **reason)
 {
@@ -739,12 +750,14 @@ tn_key_create(const char *jwk, size_t len, const char **reason)
 	if (object != NULL)
 	{
 		key = calloc(1, sizeof(TnKey));
-		*reason = key ? init_key(key, object) : reason_memory;
+		*reason = key ? init_key(key, object) : tn_key_no_memory;
 		json_object_put(object);
 	}
 
 	if (*reason != NULL)
 	{
+		if (tn_memory_is_short())
+			*reason = tn_key_no_memory;
 		tn_key_free(key);
 		key = NULL;
 	}

@@ -33,6 +33,15 @@ typedef struct TnKey TnKey;
  */
 extern TnKey *tn_key_create(const char *jwk, size_t len, const char **reason);
 
+/* The *reason that says nothing of the JWK. */
+extern const char tn_key_no_memory[];
+
+/*
+ * Whether there is too little memory to believe that something is wrong with
+ * a key or a token: the libraries do not always say that this is why they fail.
+ */
+extern bool tn_memory_is_short(void);
+
 /* Frees a key and everything it owns; NULL is allowed. */
 extern void tn_key_free(TnKey *key);
 

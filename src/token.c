@@ -230,6 +230,9 @@ tn_token_verify(TnKey *key, const char *header_alg, const char *token)
 
 	ERR_set_mark();
 	result = verify(key, token, len, buf);
+	/* A refusal by a library that lacked memory is none. */
+	if (result == TN_SIGNATURE_BAD && tn_memory_is_short())
+		result = TN_SIGNATURE_ERROR;
 	ERR_pop_to_mark();
 
 	free(buf);

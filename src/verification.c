@@ -267,6 +267,8 @@ check_signature(const TnIssuer *issuer, const Header *header, const char *token,
 
 	if (key == NULL)
 		return refuse(verified, TN_VERDICT_UNKNOWN_KEY,
+					  issuer->has_unusable_key ?
+					  "The issuer has a signing key that cannot be used, and no other that the token can mean: tenancy.doctor() tells which." :
 					  header->key_id != NULL ?
 					  "The issuer has no signing key of the id that the token names." :
 					  "The token names no key, and the issuer has not exactly one.");

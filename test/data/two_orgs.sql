@@ -53,7 +53,7 @@ FROM iso.people \gset
 
 -- A plain table; one with a key of its own for each org, and one that refers to both; and a partitioned one.
 CREATE TABLE iso.note (id integer PRIMARY KEY, body text NOT NULL, n integer NOT NULL DEFAULT 0);
-CREATE TABLE iso.item (org_id uuid NOT NULL, id integer, body text NOT NULL, PRIMARY KEY (org_id, id));
+CREATE TABLE iso.item (org_id uuid NOT NULL, id integer, body text NOT NULL, PRIMARY KEY (org_id, id)) WITH (autovacuum_enabled = off);
 CREATE TABLE iso.line (org_id uuid NOT NULL, id integer, item_id integer, note_id integer REFERENCES iso.note, body text,
 	PRIMARY KEY (org_id, id), FOREIGN KEY (org_id, item_id) REFERENCES iso.item (org_id, id) ON DELETE CASCADE);
 CREATE TABLE iso.event (id integer NOT NULL, body text NOT NULL) PARTITION BY RANGE (id);

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TenancyTest;
 
-our @EXPORT = qw(start_faulty operations points interrupt kill_backend kill_postmaster is_absent is_whole);
+our @EXPORT = qw(start_faulty operations points attempt interrupt kill_backend kill_postmaster is_absent is_whole);
 
 my %token;
 
@@ -107,6 +107,16 @@ sub points
 
 	IPC::Run::run(command($node, $operation, 'BEGIN', 'SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK'), '>', \$out, '2>', \$err) or die "$operation->{name}: $err\n";
 	return grep { !$seen{$_}++ } $err =~ /NOTICE:  \d+: point (.*)/g;
+}
+
+# attempt(NODE, OPERATION): the errors that the client gets.
+sub attempt
+{
+	my ($node, $operation) = @_;
+	my ($out, $err);
+
+	IPC::Run::run(command($node, $operation), '>', \$out, '2>', \$err);
+	return $err;
 }
 
 # interrupt(NODE, OPERATION, POINT, FAULT, BEFORE): runs it up to the point, calls FAULT with the backend's process id, and returns

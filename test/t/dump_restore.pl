@@ -1,10 +1,11 @@
 # A database is dumped and restored into another, and the tenants are as they were: the same tokens give the same rows,
-# permissions and protection are equal, and what was revoked stays revoked. In both of pg_dump's formats, and again from
-# the restored database, since a defect may show only in the second generation.
+# permissions and protection are equal, and what was revoked stays revoked. In pg_dump's formats, in parts, by parallel jobs, with the
+# whole cluster, by pg_upgrade, and again from the restored database, since a defect may show only in the second generation.
 use strict;
 use warnings;
 use lib 'test/t';
 
+use Cwd;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TenancyTest;
@@ -119,12 +120,16 @@ sub stored
 		SELECT * FROM tenancy.permission_matrix ORDER BY 1, 2, 3, 4;
 		SELECT * FROM tenancy.protected_tables ORDER BY 1, 2;
 		SELECT schemaname, tablename, policyname, permissive, roles, cmd, qual, with_check FROM pg_policies ORDER BY 1, 2, 3;
-		SELECT oid::regclass::text, relrowsecurity, relforcerowsecurity, relacl FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace IN ('tenancy'::regnamespace, 'public'::regnamespace) ORDER BY 1;
+		SELECT oid::regclass::text, relrowsecurity, relforcerowsecurity, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace IN ('tenancy'::regnamespace, 'public'::regnamespace) ORDER BY 1;
 		SELECT attrelid::regclass::text, attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'tenancy.%' ORDER BY 1, 2;
-		SELECT oid::regprocedure::text, proacl FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1;
+		SELECT oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1;
 		SELECT nspacl FROM pg_namespace WHERE nspname = 'tenancy';
 		SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN ('note'::regclass, 'paper'::regclass) ORDER BY 1;
-		SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2});
+		SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2;
+		SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2;
+		SELECT evtname, evtenabled, evttags FROM pg_event_trigger ORDER BY 1;
+		SELECT oid::regprocedure::text, md5(replace(pg_get_functiondef(oid), ' LEAKPROOF', '')) FROM pg_proc WHERE pronamespace = 'tenancy'::regnamespace ORDER BY 1;
+		SELECT extversion, extowner::regrole, x.* FROM pg_extension, LATERAL (SELECT r::regclass::text, c FROM unnest(extconfig, extcondition) x (r, c)) x WHERE extname = 'tenancy' ORDER BY 3});
 }
 
 my $seen = seen('postgres');
@@ -145,29 +150,116 @@ like($stored, qr/^\|member\|member\|read\|f\|$/m, 'before: a shipped grant is re
 like($stored, qr/^\|member\|report\|create\|f\|$/m, 'before: a default grant is revoked');
 like($stored, qr/^public\|note\|org_id\|note\|f\|t$/m, 'before: a protected table');
 
-# The extension's tables have foreign keys from the start, and parallel workers of pg_restore load tables in any order:
-# their data is restored by one.
-my @sections = ([ '--section=pre-data' ], [ '--section=data' ], [ '--section=post-data', '-j', 2 ]);
+# elsewhere(NAME, FILL): the same in another cluster, which FILL has filled while this one does what it wants of it.
+sub elsewhere
+{
+	my ($name, $fill) = @_;
+	my $here = $node;
+	my $other = PostgreSQL::Test::Cluster->new($name);
+
+	$other->init(extra => [ '--no-locale', '-E', 'UTF8' ]);
+	$fill->($other);
+	$node = $other;
+	is_restored('postgres', $name);
+	$other->stop;
+	$node = $here;
+}
+
+elsewhere('pg_dumpall', sub {
+	my ($other) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/cluster';
+
+	$node->command_ok([ 'pg_dumpall', '-f', $file, '-d', $node->connstr('postgres') ], 'dump the cluster');
+	$other->start;
+	# The superuser is there already, so it does not stop at an error.
+	$other->command_checks_all([ 'psql', '-X', '-q', '-o', '/dev/null', '-f', $file, '-d', $other->connstr('postgres') ],
+		0, [], [ qr/\A(?!.*ERROR:.*ERROR:).*role "\w+" already exists/s ], 'restore the cluster');
+});
+# From a major to itself, which is what there is here: the catalog is dumped and made anew as it is for the next one.
+elsewhere('pg_upgrade', sub {
+	my ($other) = @_;
+	my ($programs) = map { s,/postgres$,,r } grep { -x } map { "$_/postgres" } split /:/, $ENV{PATH};
+	my $from = PostgreSQL::Test::Utils::tempdir();
+
+	$node->stop;
+	my $here = Cwd::getcwd();
+	chdir $from or die "$from: $!\n";
+	command_ok([ 'pg_upgrade', '-b', $programs, '-B', $programs, '-d', $node->data_dir, '-D', $other->data_dir, '-s', $node->host, '-p', $node->port, '-P', $other->port ], 'pg_upgrade');
+	chdir $here or die "$here: $!\n";
+	$node->start;
+	$other->start;
+});
 
 sub restore
 {
 	my ($from, $to, $format, @options) = @_;
 	my $file = PostgreSQL::Test::Utils::tempdir() . "/$to";
+	my @jobs = $format eq 'directory' ? ('-j', 4) : ();
 
-	$node->command_ok([ 'pg_dump', '-F', $format, '-f', $file, '-d', $node->connstr($from) ], "dump $from, format $format");
+	$node->command_ok([ 'pg_dump', '-F', $format, @jobs, '-f', $file, '-d', $node->connstr($from) ], "dump $from, format $format");
 	$node->safe_psql('postgres', "CREATE DATABASE $to TEMPLATE template0");
 	$node->command_ok($_, "restore into $to")
 	  for $format eq 'plain'
 	  ? [ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr($to) ]
 	  : map { [ 'pg_restore', '-e', @$_, '-d', $node->connstr($to), $file ] } @options;
-	is(stored($to), $stored, "$to: all rows, grants and policies are as they were");
-	is(seen($to), $seen, "$to: everybody sees what they saw");
+	if (grep { $_ eq '--disable-triggers' } map { @$_ } @options)
+	{
+		my $triggers = "FROM tenancy.doctor() WHERE check_id = 'catalog_trigger_disabled'";
+
+		cmp_ok($node->safe_psql($to, "SELECT count(*) $triggers"), '>', 20, 'doctor() finds what --disable-triggers has left');
+		$node->safe_psql($to, "SELECT remedy $triggers \\gexec");
+	}
+	is_restored($to);
+}
+
+sub is_restored
+{
+	my ($database, $how) = @_;
+
+	$how //= $database;
+	same(stored($database), $stored, "$how: all rows, grants, policies and triggers are as they were");
+	same(seen($database), $seen, "$how: everybody sees what they saw");
+}
+
+# is(), which shows but the lines that differ.
+sub same
+{
+	my ($got, $expected, $name) = @_;
+	my @missing = lines_without($expected, $got);
+	my @more = lines_without($got, $expected);
+
+	ok($got eq $expected, $name) or diag join "\n", (map { "missing: $_" } @missing), map { "too many: $_" } @more;
+}
+
+sub lines_without
+{
+	my ($text, $other) = @_;
+	my %there = map { $_ => 1 } split /\n/, $other;
+
+	return grep { !$there{$_} } split /\n/, $text;
 }
 
 restore('postgres', 'from_plain', 'plain');
 restore('postgres', 'from_custom', 'custom', []);
-restore('postgres', 'from_directory', 'directory', @sections);
+# The extension's tables have foreign keys from the start, and parallel workers of pg_restore load tables in any order: their data is
+# restored by one, or without triggers. Those come back as ordinary ones, which doctor() mends.
+my @ends = ([ '--section=pre-data' ], [ '--section=post-data', '-j', 2 ]);
+my $any_order = [ '--data-only', '--disable-triggers', '-j', 4 ];
+restore('postgres', 'from_directory', 'directory', $ends[0], [ '--section=data' ], $ends[1]);
+restore('postgres', 'from_parallel', 'directory', $ends[0], $any_order, $ends[1]);
+restore('postgres', 'from_parts', 'custom', [ '--schema-only' ], $any_order);
 restore('from_custom', 'second_generation', 'plain');
+
+# The schema and the rows by dumps of their own.
+$node->safe_psql('postgres', 'CREATE DATABASE from_two_dumps TEMPLATE template0');
+for my $part ('--schema-only', '--data-only')
+{
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/two_dumps$part";
+
+	$node->command_ok([ 'pg_dump', $part, '-f', $file, '-d', $node->connstr('postgres') ], "dump $part");
+	$node->command_ok([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('from_two_dumps') ], "restore $part");
+}
+is_restored('from_two_dumps');
 
 # Guarded schemas are restored where their guards are, into a database that is in use. The dump has the policies, so the guards look away.
 for my $format ('plain', 'custom')

@@ -1,4 +1,5 @@
 # A hot standby: it reads as the primary does, what changed on the primary counts once it is replayed, and what would write says so.
+# Promoted, it is a primary as any.
 use strict;
 use warnings;
 use lib 'test/t';
@@ -44,6 +45,36 @@ $primary->safe_psql('postgres', "SELECT tenancy.resume_org('acme'); SELECT tenan
 replay();
 is(ask($session, 'SELECT status FROM tenancy.session(); SELECT tenancy.can_i(\'read\', \'note\')'), "revoked\nERROR:  28T07", 'revoked tokens');
 
+# Each kind of what is cached, by a statement that was prepared, and in a transaction that is open.
+ask($session, "PREPARE state AS $state; PREPARE readings AS SELECT count(*), tenancy.can_i('read', 'note') FROM note");
+sub changed
+{
+	my ($sql, $expected, $name) = @_;
+
+	$primary->safe_psql('postgres', "SET client_min_messages = warning; $sql");
+	replay();
+	is(ask($session, 'EXECUTE state'), $expected, $name);
+}
+changed('UPDATE tenancy.users SET tokens_valid_from = NULL', 'active|acme|t|t|acme', 'which hold again');
+changed("SELECT tenancy.revoke_permission('member', 'create', 'note')", 'active|acme|t|f|acme', 'a grant that is taken back');
+changed("SELECT tenancy.distrust_issuer('https://clerk.test')", 'ERROR:  28T05', 'an issuer that is not trusted any more');
+changed("SELECT tenancy.trust_issuer('https://clerk.test', minting.jwks('clerk'), claims => '{\"preset\": \"clerk\"}')", 'active|acme|t|f|acme', 'and is again');
+changed("SELECT tenancy.require_fresh_authentication('read', 'note', '5 minutes')", 'active|acme|f|f|', 'an action that needs a fresh sign-in');
+changed("SELECT tenancy.require_fresh_authentication('read', 'note', NULL)", 'active|acme|t|f|acme', 'and does not any more');
+is(ask($session, 'BEGIN; EXECUTE readings'), '1|t', 'a transaction that is open');
+changed("DELETE FROM tenancy.memberships WHERE user_id = minting.user_id('bob') AND org_id = (SELECT id FROM tenancy.organizations WHERE slug = 'acme')", 'not_a_member||f|f|', 'hears in its middle of a member who is removed');
+ask($session, 'COMMIT');
+changed("UPDATE tenancy.users SET status = 'disabled' WHERE name = 'bob'", 'disabled||f|f|', 'a user who is disabled');
+changed("UPDATE tenancy.users SET status = 'active'; SELECT minting.enrol('bob', 'acme', 'viewer')", 'active|acme|t|f|acme', 'and is not any more');
+# A superadmin's identity of the primary's making.
+$primary->safe_psql('postgres', "INSERT INTO tenancy.impersonations (superadmin_id, user_id, reason, read_only, expires_at) VALUES (minting.user_id('alice'), minting.user_id('bob'), 'x', false, now() + interval '1 hour')");
+replay();
+my $as = $primary->safe_psql('postgres', 'SELECT id FROM tenancy.impersonations');
+is(ask($session, "SET tenancy.session_token = '$token{alice}'; SET tenancy.impersonation = '$as'; SELECT status, roles, user_id <> tenancy.current_user_id() FROM tenancy.session()"),
+	'active|{viewer}|f', 'who acts as another on the primary does so here');
+changed('UPDATE tenancy.impersonations SET ended_at = now()', 'disabled||f|f|', 'until it is over there');
+ask($session, "RESET tenancy.impersonation; SET tenancy.session_token = '$token{bob}'");
+
 # What writes does not work there, nor in a READ ONLY transaction: here by a user, and one who is not provisioned yet.
 my $bob = $primary->safe_psql('postgres', "SELECT minting.user_id('bob')");
 my $on_primary = app_session($primary);
@@ -60,8 +91,13 @@ for my $of (
 }
 is(ask($session, "SET tenancy.org = 'acme'; INSERT INTO note VALUES ('x')"), 'ERROR:  25006', 'nor do rows');
 $on_primary->quit;
+
+# The primary is lost.
+$primary->stop('immediate');
+$standby->promote;
+is(ask($session, "RESET tenancy.org; SET tenancy.session_token = '$token{carol}'; SELECT status FROM tenancy.session(); SELECT created FROM tenancy.provision_user(); SELECT status, roles FROM tenancy.session()"),
+	"unprovisioned\nt\nactive|{admin}", 'promoted, it provisions');
 $session->quit;
 
 $standby->stop;
-$primary->stop;
 done_testing();
