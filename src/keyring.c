@@ -425,14 +425,14 @@ check_edwards_point(const unsigned char *bytes, size_t len, const char *crv)
 	if (y == NULL || negative == NULL ||
 		BN_hex2bn(&p, curves[row].prime) == 0 ||
 		BN_hex2bn(&order_8, curves[row].order_8) == 0)
-		reason = reason_memory;
+		reason = tn_key_no_memory;
 	else
 	{
 		BN_clear_bit(y, (int) len * 8 - 1);
 		if (BN_cmp(y, p) >= 0)
 			reason = "its x is not less than its curve's prime";
 		else if (BN_sub(negative, p, y) != 1)
-			reason = reason_memory;
+			reason = tn_key_no_memory;
 		/* 1, 2 and 4: y is 1, -1 or 0 */
 		else if (BN_is_zero(y) || BN_is_one(y) || BN_is_one(negative) ||
 				 BN_cmp(y, order_8) == 0 || BN_cmp(negative, order_8) == 0)

@@ -83,8 +83,8 @@ for my $step (0 .. 80)
 	$session->quit;
 	$made = $got eq 't';
 	last if $made;
-	# A library may be what is not loaded for lack of memory: PL/pgSQL's.
-	$wrong .= "sign-up with $step: $got\n" if $got !~ /^ERROR:  (?:53200|58P01)$/ || $node->safe_psql('postgres', 'SELECT faults.state()') ne $before;
+	# A library that is not loaded and a regular expression that is not compiled have codes of their own. It is no verdict on the token.
+	$wrong .= "sign-up with $step: $got\n" if $got !~ /^ERROR:  (?:53200|58P01|2201B)$/ || $node->safe_psql('postgres', 'SELECT faults.state()') ne $before;
 }
 is($wrong, '', 'a sign-up without memory is an error, and nothing has happened');
 ok($made, 'with enough of it, it is one');
