@@ -396,6 +396,8 @@ COMMENT ON FUNCTION tenancy.isolation_try(regclass, regrole, text, text, text, t
 CREATE OR REPLACE FUNCTION tenancy.isolation_judge(target regclass, database_role regrole, statement text, kind text, prepare text, crossed text,
 	OUT passed boolean, OUT detail text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	bare record;
 BEGIN
 	IF kind = 'truncate' THEN
 		passed := NOT has_table_privilege(database_role, target, 'TRUNCATE');
@@ -404,9 +406,14 @@ BEGIN
 	END IF;
 	SELECT t.passed, t.detail INTO passed, detail
 	FROM tenancy.isolation_try(target, database_role, statement, kind, prepare, crossed, true) t;
-	IF passed IS NULL AND kind <> 'control' THEN
-		SELECT t.passed, CASE WHEN t.passed IS NULL THEN isolation_judge.detail ELSE t.detail || ', without triggers and foreign keys' END INTO passed, detail
-		FROM tenancy.isolation_try(target, database_role, statement, kind, prepare, crossed, false) t;
+	-- A trigger may refuse for reasons of its own, with any SQLSTATE, or skip the row, having done something else: what it lets nobody do
+	-- says nothing of row security either.
+	IF passed IS DISTINCT FROM false AND kind <> 'control' THEN
+		SELECT * INTO bare FROM tenancy.isolation_try(target, database_role, statement, kind, prepare, crossed, false);
+		IF bare.passed IS DISTINCT FROM passed AND bare.passed IS NOT NULL THEN
+			passed := bare.passed;
+			detail := bare.detail || ', without triggers and foreign keys';
+		END IF;
 	END IF;
 END
 $$;
@@ -495,22 +502,31 @@ DECLARE
 	roles regrole[] := tenancy.isolation_roles(role);
 	sessions record;
 	p record;
+	-- Not told by an SQLSTATE: code of a table's owner may raise any.
+	undoing boolean;
+	tried boolean := false;
 BEGIN
 	BEGIN
 		PERFORM tenancy.isolation_begin();
 		SELECT * INTO sessions FROM tenancy.isolation_sessions();
 		FOR p IN SELECT format('%I.%I', l.schema_name, l.table_name)::regclass AS relid, l.* FROM tenancy.protected_tables l ORDER BY l.schema_name, l.table_name LOOP
+			undoing := false;
 			BEGIN
 				RETURN QUERY SELECT p.relid, t.*
 					FROM tenancy.isolation_of_table(p.relid, p.org_column, p.resource_type, roles, sessions.tokens, sessions.users) t;
-				RAISE EXCEPTION 'to be undone' USING ERRCODE = 'TN000';
-			EXCEPTION WHEN SQLSTATE 'TN000' THEN
-			WHEN OTHERS THEN
+				undoing := true;
+				RAISE EXCEPTION 'to be undone';
+			EXCEPTION WHEN OTHERS THEN
+				CONTINUE WHEN undoing;
 				RETURN QUERY SELECT p.relid, NULL::regrole, 'any', NULL::boolean, format('could not be tried: SQLSTATE %s', sqlstate);
 			END;
 		END LOOP;
-		RAISE EXCEPTION 'to be undone' USING ERRCODE = 'TN000';
-	EXCEPTION WHEN SQLSTATE 'TN000' THEN
+		tried := true;
+		RAISE EXCEPTION 'to be undone';
+	EXCEPTION WHEN OTHERS THEN
+		IF NOT tried THEN
+			RAISE;
+		END IF;
 	END;
 END
 $$;

@@ -1,4 +1,5 @@
--- Guarded schemas: whose new tables are protected, or refused. By name, as a dump carries them; a table that is renamed is looked at anew.
+-- Guarded schemas: whose new tables are protected, or refused. By name, as a dump carries them; of a table that is renamed only
+-- doctor() takes note.
 
 CREATE TABLE tenancy.guarded_schemas (
 	schema_name name PRIMARY KEY,

@@ -184,6 +184,54 @@ SELECT setval('trap.superusers', 1, false), setval('trap.dbas', 1, false), setva
 SELECT attempt, passed, detail FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" = 'trap.bait'::regclass AND passed IS NOT TRUE;
 SELECT (SELECT is_called FROM trap.superusers) AS superuser, (SELECT is_called FROM trap.dbas) AS dba, (SELECT last_value > 20 FROM trap.calls) AS called;
 
+\echo == code of a table does not pass for the wall, nor hide the table
+CREATE TABLE verified.own_code (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text, deleted boolean NOT NULL DEFAULT false);
+CREATE FUNCTION verified.refuse_empty() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.note IS NULL OR NEW.note = '' THEN
+		RAISE insufficient_privilege;
+	END IF;
+	RETURN NEW;
+END
+$$;
+CREATE FUNCTION verified.delete_softly() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	UPDATE verified.own_code SET deleted = true WHERE id = OLD.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER refuse_empty BEFORE INSERT ON verified.own_code FOR EACH ROW EXECUTE FUNCTION verified.refuse_empty();
+CREATE TRIGGER delete_softly BEFORE DELETE ON verified.own_code FOR EACH ROW EXECUTE FUNCTION verified.delete_softly();
+SELECT tenancy.protect('verified.own_code');
+GRANT SELECT, INSERT, UPDATE, DELETE ON verified.own_code TO regress_tenancy_app;
+SELECT * FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+BEGIN;
+DROP POLICY tenancy_wall_create ON verified.own_code;
+DROP POLICY tenancy_create ON verified.own_code;
+CREATE POLICY stray_create ON verified.own_code FOR INSERT WITH CHECK (true);
+SELECT * FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+ROLLBACK;
+BEGIN;
+DROP POLICY tenancy_wall_delete ON verified.own_code;
+DROP POLICY tenancy_delete ON verified.own_code;
+DROP POLICY tenancy_wall_read ON verified.own_code;
+CREATE POLICY stray_delete ON verified.own_code FOR DELETE USING (true);
+SELECT * FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+ROLLBACK;
+-- An error like one of ours.
+CREATE TYPE verified.sly AS (a integer);
+CREATE FUNCTION verified.sly_text(verified.sly) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'to be undone' USING ERRCODE = 'TN000';
+END
+$$;
+CREATE CAST (verified.sly AS text) WITH FUNCTION verified.sly_text(verified.sly);
+CREATE TABLE verified.hidden (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sly verified.sly DEFAULT ROW(1)::verified.sly);
+SELECT tenancy.protect('verified.hidden');
+GRANT SELECT, INSERT, UPDATE, DELETE ON verified.hidden TO regress_tenancy_app;
+ALTER TABLE verified.hidden DISABLE ROW LEVEL SECURITY;
+SELECT * FROM verified.findings WHERE object = 'verified.hidden'::regclass;
+
 \echo == who may call it, and when
 \set VERBOSITY verbose
 SELECT minting.refusal('SELECT tenancy.verify_isolation()') FROM (SELECT set_config('role', 'regress_tenancy_trap', true)) r;
@@ -217,5 +265,5 @@ DROP SCHEMA verified CASCADE;
 DROP ROLE regress_tenancy_trap;
 DELETE FROM tenancy.organizations WHERE slug LIKE 'verify-%';
 DELETE FROM tenancy.users WHERE name LIKE 'verify-%';
-DELETE FROM tenancy.role_permissions WHERE resource_type IN (SELECT name FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait'));
-DELETE FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait');
+DELETE FROM tenancy.role_permissions WHERE resource_type IN (SELECT name FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden'));
+DELETE FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden');
