@@ -70,8 +70,8 @@ set_for_statement(const char *name, const char *value)
 }
 
 /*
- * Does code of a table's owner, or of whom it lets write, run just now, on behalf of somebody who may do
- * more?
+ * Does code of a table's owner, or of whom it lets write, run just now, on
+ * behalf of somebody who may do more?
  */
 bool
 tn_running_as_owner(void)
