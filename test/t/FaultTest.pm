@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TenancyTest;
 
-our @EXPORT = qw(start_faulty operations points attempt interrupt kill_backend kill_postmaster is_absent is_whole);
+our @EXPORT = qw(start_faulty operations points attempt interrupt time_out kill_backend kill_postmaster is_absent is_whole);
 
 my %token;
 
@@ -129,7 +129,7 @@ sub interrupt
 	my $blocked = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'";
 
 	$holder->query_safe("SELECT pg_advisory_lock(hashtext('$point'))");
-	my $client = IPC::Run::start(command($node, $operation, $before), '>', \$out, '2>', \$err);
+	my $client = IPC::Run::start(command($node, $operation, $before), '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	if ($fault)
 	{
 		$node->poll_query_until('postgres', "SELECT count(*) = 1 $blocked") or die "$operation->{name} does not come to $point\n";
@@ -137,6 +137,20 @@ sub interrupt
 	}
 	IPC::Run::finish($client);
 	eval { $holder->quit };
+	return $err;
+}
+
+# time_out(NODE, OPERATION, POINT): statement_timeout ends it at the point. How long it takes to come there is not known.
+sub time_out
+{
+	my ($node, $operation, $point) = @_;
+	my $err;
+
+	for (my $ms = 100; $ms < 60_000; $ms *= 2)
+	{
+		$err = interrupt($node, $operation, $point, undef, "SET statement_timeout = $ms");
+		last if $err =~ /point \Q$point\E\n/;
+	}
 	return $err;
 }
 
