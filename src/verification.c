@@ -189,6 +189,23 @@ mapped_string(const TnIssuer *issuer, const TnClaims *claims, const char *name,
 }
 
 /*
+ * Does what is at that path say that somebody acts?  Null, false and an empty
+ * string do not.
+ */
+static bool
+says_actor(const TnClaims *claims, const char *path)
+{
+	const TnClaim *claim = tn_claims_find(claims, path);
+	const char **strings;
+
+	if (claim == NULL)
+		return tn_claims_has(claims, path) || tn_claims_strings(claims, path, &strings) != 0;
+	if (claim->type == TN_JSON_STRING)
+		return *claim->value != '\0';
+	return claim->type == TN_JSON_NUMBER || strcmp(claim->value, "true") == 0;
+}
+
+/*
  * Who acts as the subject: "act" of RFC 8693, or where the issuer has it.  An
  * actor that cannot be named makes the token no good: the two must be told
  * apart.
@@ -199,10 +216,15 @@ read_actor(const TnIssuer *issuer, const TnClaims *claims, MemoryContext result,
 {
 	const TnClaim *act = tn_claims_find(claims, "act");
 	bool		acts = tn_claims_has(claims, "act") && (act == NULL || act->type != TN_JSON_NULL);
+	const char **paths;
+	int			n = tn_claims_strings(&issuer->mapping, "actor", &paths);
+
+	for (int i = 0; i < n && !acts; i++)
+		acts = says_actor(claims, paths[i]);
 
 	verified->actor = mapped_string(issuer, claims, "actor", result);
 	if (acts && verified->actor == NULL)
-		return refuse(verified, TN_VERDICT_MALFORMED, "The token says that somebody acts as its subject (\"act\"), but not who.");
+		return refuse(verified, TN_VERDICT_MALFORMED, "The token says that somebody acts as its subject, but not who.");
 	return true;
 }
 

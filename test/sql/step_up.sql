@@ -50,7 +50,12 @@ SELECT claims, step_up.may(claims::jsonb) FROM unnest(ARRAY['{}',
 	'{"fva": [-1, -1]}', '{"fva": []}', '{"fva": 0}', '{"fva": "0"}', '{"fva": ["0"]}', '{"fva": [0, null]}', '{"fva": [0, [1]]}', '{"fva": [1e9]}',
 	'{"fva": [0, -1], "iat": null}',
 	'{"auth_time": {"ago": 0}}', '{"auth_time": {"ago": 540}}', '{"auth_time": {"ago": 660}}', '{"auth_time": {"ago": -3600}}', '{"auth_time": "0"}',
+	'{"auth_time": 253402300799}', '{"auth_time": 253402300800}', '{"auth_time": 1e300}', '{"auth_time": -1}', '{"auth_time": -1e300}', '{"auth_time": true}', '{"auth_time": {}}', '{"auth_time": []}',
+	'{"fva": [-0.5, -1]}', '{"fva": [0.9]}', '{"fva": [1e300]}', '{"fva": [-1e300]}', '{"fva": [253402300799]}', '{"fva": [0, -1], "iat": -253402300799}', '{"fva": {"a": 0}}', '{"fva": [[0]]}',
 	'{"auth_time": {"ago": 660}, "fva": [1, -1]}']) claims;
+-- The right time in the wrong type, and with a fraction.
+SELECT n, step_up.may(jsonb_build_object('auth_time', value)) FROM (SELECT floor(extract(epoch FROM clock_timestamp()))) clock (now),
+	LATERAL (VALUES (1, to_jsonb(now::text)), (2, jsonb_build_array(now)), (3, jsonb_build_object('at', now)), (4, to_jsonb(now * 1000)), (5, to_jsonb(now - 0.5))) v (n, value) ORDER BY n;
 -- An hour ago is an hour ago, whatever the token says of its age then.
 SELECT step_up.may(jsonb_build_object('fva', '[0, -1]'::jsonb, 'iat', floor(extract(epoch FROM clock_timestamp())) - 3600)) AS old_token;
 -- Other issuers have no "fva".
@@ -96,4 +101,9 @@ SELECT step_up.sign_in('step-admin', claims::jsonb), minting.refusal('SELECT ten
 SELECT step_up.sign_in('step-super'), tenancy.is_superadmin(), tenancy.is_administrator();
 SELECT step_up.sign_in('step-super', '{"act": {"sub": "support"}}'), tenancy.is_superadmin(), tenancy.is_administrator();
 SELECT minting.refusal(format('SELECT tenancy.act_as(%L, ''a try'')', minting.user_id('step-viewer')));
+-- Nor is who acts left out where the issuer has it in a claim of its own, in whatever type.
+INSERT INTO tenancy.superadmins SELECT d.user_id FROM tenancy.identities d WHERE d.subject = 'step-ba';
+SELECT claims, s.status, CASE s.status WHEN 'active' THEN tenancy.is_superadmin() END AS superadmin
+FROM unnest(ARRAY['{}', '{"impersonatedBy": null}', '{"impersonatedBy": "support"}', '{"impersonatedBy": 7}', '{"impersonatedBy": true}', '{"impersonatedBy": {"id": "support"}}', '{"impersonatedBy": ["support"]}']) claims,
+	LATERAL (SELECT step_up.sign_in('step-ba', claims::jsonb, 'better_auth') AS status) s;
 DROP SCHEMA step_up CASCADE;
