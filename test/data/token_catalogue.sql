@@ -64,8 +64,8 @@ CREATE FUNCTION claims(changes jsonb DEFAULT '{}', VARIADIC without text[] DEFAU
 $$;
 CREATE FUNCTION seconds(ahead int) RETURNS text LANGUAGE sql AS $$ SELECT (floor(extract(epoch FROM clock_timestamp()))::bigint + ahead)::text $$;
 -- The claims, with one member's value in JSON text as it stands.
-CREATE FUNCTION with_raw(name text, value text, issuer text DEFAULT 'https://tokens.test') RETURNS text LANGUAGE sql AS $$
-	SELECT regexp_replace(claims(jsonb_build_object('iss', issuer) || jsonb_build_object(name, 'replace-me')), '"replace-me"', replace(value, '\', '\\'))
+CREATE FUNCTION with_raw(name text, value text, issuer text DEFAULT 'https://tokens.test', more jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(claims(jsonb_build_object('iss', issuer) || more || jsonb_build_object(name, 'replace-me')), '"replace-me"', replace(value, '\', '\\'))
 $$;
 
 ALTER FUNCTION claims SET search_path = tokens_test;
@@ -164,6 +164,17 @@ INSERT INTO tries (expected, description, token)
 		('28T02', '{"alg":"EdDSA","kid":"marker","kid":"ed25519"}', NULL),
 		('28T02', '{"alg":"EdDSA","kid":"ed25519","\u0061lg":"EdDSA"}', NULL),
 		('28T02', '{"alg":"EdDSA","kid":"ed25519","x":{"a":1,"a":2}}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"marker","k\u0069d":"ed25519"}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"ed25519","x":[{"a":1,"\u0061":2}]}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"ed25519","typ":"JWT","typ":"JWT"}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"ed25519","x":"\ud83d"}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"\udc00ed25519"}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"ed25519","\ud83d":1}', NULL),
+		('28T02', '{"alg\u0000":"none","alg":"EdDSA","kid":"ed25519"}', NULL),
+		('28T02', '{"x":{"alg":"EdDSA"},"kid":"ed25519"}', NULL),
+		('28T06', '{"alg":"EdDSA","x":{"kid":"ed25519"}}', NULL),
+		('28T02', '{"alg":"EdDSA","kid":"ed25519","x":' || repeat('{"a":', 31) || '1' || repeat('}', 31) || '}', 'nested to depth 32'),
+		('ok', '{"alg":"EdDSA","kid":"ed25519","x":' || repeat('{"a":', 30) || '1' || repeat('}', 30) || '}', 'nested to depth 31'),
 		('28T02', '{"alg":"EdDSA","kid":"ed25519"}{}', NULL),
 		('28T02', '{"alg":"EdDSA","kid":"ed25519"}x', NULL),
 		('28T02', '{"alg":"EdDSA","kid":"ed25519",}', NULL),
@@ -197,12 +208,18 @@ INSERT INTO tries (expected, description, token)
 		('28T02', '{"alg":"EdDSA","kid":"ed25519","typ":["JWT"]}', NULL),
 		('28T05', '{"alg":"EdDSA","kid":"ed25519","typ":"better-auth.session-cache+jwt"}', NULL),
 		('28T05', '{"alg":"EdDSA","kid":"ed25519","typ":"Better-Auth.Session-Cache+JWT"}', NULL),
+		('28T05', '{"alg":"EdDSA","kid":"ed25519","typ":"better-auth.session-cache\u002bjwt"}', NULL),
 		('ok', '{"alg":"EdDSA","kid":"ed25519","cty":"JWT","jku":"https://marker.test","x5u":"https://marker.test","x5c":["marker"],"jwk":{},"x":{"y":[1,{"z":2}]}}', NULL)
 	) h (expected, header, note);
 INSERT INTO tries (expected, description, token)
 	SELECT expected, description, minted('ed25519', header, utf8(claims())) FROM (VALUES
 		('28T02', 'header with bad UTF-8', '{"alg":"EdDSA","kid":"ed25519","x":"' || '\xff'::bytea || '"}'),
 		('28T02', 'header with a NUL byte', '{"alg":"EdDSA","kid":"ed25519"' || '\x00'::bytea || '}'),
+		('28T02', 'header with an overlong sequence', '{"alg":"EdDSA","kid":"ed25519","x":"' || '\xc0a2'::bytea || '"}'),
+		('28T02', 'header with a surrogate in UTF-8', '{"alg":"EdDSA","kid":"ed25519","x":"' || '\xeda080'::bytea || '"}'),
+		('28T02', 'header with bad UTF-8 in a name', '{"alg":"EdDSA","kid":"ed25519","' || '\xff'::bytea || '":1}'),
+		('28T02', 'header with a NUL byte after its brace', '{' || '\x00'::bytea || '"alg":"EdDSA","kid":"ed25519"}'),
+		('28T02', 'header with a NUL byte in the algorithm', '{"kid":"ed25519","alg":"EdDSA' || '\x00'::bytea || '"}'),
 		('28T02', 'header with a NUL byte after it', '{"alg":"EdDSA","kid":"ed25519"}' || '\x00'::bytea)
 	) h (expected, description, header);
 
@@ -232,6 +249,14 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'has a member twice', left(claims(), -1) || ',"sub":"marker-other"}'),
 		('28T02', 'has the same member twice', left(claims(), -1) || ',"sub":"marker-subject"}'),
 		('28T02', 'has a member twice, once escaped', left(claims(), -1) || ',"s\u0075b":"marker-other"}'),
+		('28T02', 'has two issuers', left(claims(), -1) || ',"iss":"https://marker.test"}'),
+		('28T02', 'has two issuers, one escaped', '{"\u0069ss":"https://marker.test",' || substr(claims(), 2)),
+		('28T02', 'has two expiry times', left(claims(), -1) || ',"exp":9999999999}'),
+		('28T02', 'has two expiry times, the first escaped', '{"e\u0078p":1,' || substr(claims(), 2)),
+		('28T02', 'has two audiences', left(claims(), -1) || ',"aud":"marker","aud":["marker"]}'),
+		('28T02', 'has a member twice, once of another type', left(claims(), -1) || ',"email":null}'),
+		('28T02', 'has a name with slashes twice, once escaped', left(claims(), -1) || ',"https://a.test/b":1,"https:\/\/a.test\/b":2}'),
+		('28T02', 'has an emoji twice, once escaped', left(claims(), -1) || ',"' || chr(128512) || '":1,"\ud83d\ude00":2}'),
 		('28T02', 'has an unused member twice', left(claims(), -1) || ',"x":1,"x":1}'),
 		('28T02', 'has a nested member twice', left(claims(), -1) || ',"x":{"y":1,"y":2}}'),
 		('28T02', 'has a member twice in an array', left(claims(), -1) || ',"x":[{"y":1,"y":2}]}'),
@@ -241,6 +266,9 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'has an escaped NUL in a name', left(claims(), -1) || ',"x\u0000":1}'),
 		('28T02', 'has a lone high surrogate', left(claims(), -1) || ',"x":"\ud83d"}'),
 		('28T02', 'has a lone low surrogate', left(claims(), -1) || ',"x":"\ude00"}'),
+		('28T02', 'has a lone surrogate in a name', left(claims(), -1) || ',"\ud83d":1}'),
+		('28T02', 'has a lone surrogate deep in an array', left(claims(), -1) || ',"x":[[[{"y":"\udfff"}]]]}'),
+		('28T02', 'has a surrogate before another escape', left(claims(), -1) || ',"x":"\ud83d\u0041"}'),
 		('28T02', 'has surrogates in the wrong order', left(claims(), -1) || ',"x":"\ude00\ud83d"}'),
 		('ok', 'has a pair of surrogates', left(claims(), -1) || ',"x":"\ud83d\ude00"}'),
 		('28T02', 'has an unknown escape', left(claims(), -1) || ',"x":"\x41"}'),
@@ -254,6 +282,7 @@ INSERT INTO tries (expected, description, token)
 		('ok', 'has numbers of every kind', left(claims(), -1) || ',"x":[0,-0,-0.0,1E+2,1e-2,1e4000,-1e-4000,18446744073709551616,' || repeat('9', 400) || ',0.' || repeat('3', 400) || ']}'),
 		('ok', 'has escapes of every kind', left(claims(), -1) || ',"x":"\"\\/\b\f\n\r\t\u00e9\uFFFF' || chr(127) || chr(8232) || '"}'),
 		('ok', 'has every type of claim', left(claims(), -1) || ',"t":true,"f":false,"n":null,"o":{},"a":[],"m":[1,"a",null,true,{},[]]}'),
+		('ok', 'has a number that is too great for jsonb', left(claims(), -1) || ',"x":1e999999,"marker":0}'),
 		('ok', 'has a long string', left(claims(), -1) || ',"x":"' || repeat('x', 10000) || '"}')
 	) p (expected, note, payload);
 INSERT INTO tries (expected, description, token)
@@ -371,6 +400,26 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'exp', repeat('9', 400), 'of 400 digits'),
 		('28T02', 'exp', '18446744073709551616', NULL),
 		('28T02', 'exp', '-1e300', NULL),
+		('28T02', 'exp', '99e99999999999999999999', NULL),
+		('28T02', 'exp', '253402300799.5', NULL),
+		('28T02', 'exp', '"' || seconds(3600) || '"', 'a string, in an hour'),
+		('28T02', 'exp', '""', NULL),
+		('28T02', 'exp', 'false', NULL),
+		('28T02', 'exp', '[]', NULL),
+		('28T02', 'exp', 'NaN', NULL),
+		('28T02', 'exp', 'Infinity', NULL),
+		('28T02', 'exp', '+9999999999', NULL),
+		('28T02', 'exp', '09999999999', NULL),
+		('28T02', 'exp', '9999999999.', NULL),
+		('28T02', 'exp', '0x2540be3ff', NULL),
+		('28T02', 'exp', '9_999_999_999', NULL),
+		('28T02', 'exp', '1e', NULL),
+		('28T04', 'exp', '-0', NULL),
+		('28T04', 'exp', '1e-3', NULL),
+		('28T04', 'exp', '4294967296e-6', NULL),
+		('28T04', 'exp', '-9999999999', NULL),
+		('ok', 'exp', '99999999990000e-4', NULL),
+		('ok', 'exp', '0.00000000009999999999e20', NULL),
 		('ok', 'exp', '253402300799', NULL),
 		('ok', 'exp', '1e10', NULL),
 		('ok', 'exp', '9999999999.75', NULL),
@@ -389,6 +438,16 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'nbf', '[]', NULL),
 		('28T02', 'nbf', '{}', NULL),
 		('28T02', 'nbf', '1e300', NULL),
+		('28T02', 'nbf', '-1e300', NULL),
+		('28T02', 'nbf', '253402300800', NULL),
+		('28T02', 'nbf', '18446744073709551616', NULL),
+		('28T02', 'nbf', '"' || seconds(-10) || '"', 'a string, ten seconds ago'),
+		('28T02', 'nbf', '[0]', NULL),
+		('ok', 'nbf', '-253402300799', NULL),
+		('ok', 'nbf', '1.7e9', NULL),
+		('ok', 'nbf', seconds(-10) || '.75', 'ten seconds ago, with a fraction'),
+		('28T04', 'nbf', '9999999999', NULL),
+		('28T04', 'nbf', '1e11', NULL),
 		('ok', 'nbf', '0', NULL),
 		('ok', 'nbf', '-1', NULL),
 		('ok', 'nbf', seconds(-10), 'ten seconds ago'),
@@ -402,13 +461,30 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'iat', '[0]', NULL),
 		('28T02', 'iat', '{}', NULL),
 		('28T02', 'iat', '-1e300', NULL),
+		('28T02', 'iat', '1e300', NULL),
+		('28T02', 'iat', '253402300800', NULL),
+		('28T02', 'iat', '18446744073709551616', NULL),
+		('28T02', 'iat', '"' || seconds(-10) || '"', 'a string, ten seconds ago'),
+		('28T02', 'iat', '""', NULL),
+		('ok', 'iat', '-253402300799', NULL),
+		('ok', 'iat', '1.7e9', NULL),
+		('ok', 'iat', seconds(-10) || '.75', 'ten seconds ago, with a fraction'),
+		('28T04', 'iat', seconds(3600) || '.5', 'in an hour, with a fraction'),
+		('28T04', 'iat', '9999999999', NULL),
 		('ok', 'iat', '0', NULL),
 		('ok', 'iat', '-1.5', NULL),
 		('ok', 'iat', seconds(-10), 'ten seconds ago'),
 		('28T04', 'iat', seconds(3600), 'in an hour'),
 		('28T04', 'iat', '253402300799', NULL)
 	) c (expected, name, value, note);
+-- A time that no rule asks for makes no token bad; what it is not good for is in test/sql/step_up.sql.
+INSERT INTO tries (expected, description, token)
+	SELECT 'ok', format('auth_time %s', value), good('ed25519', with_raw('auth_time', value))
+	FROM unnest(ARRAY['null', '"0"', '-1', '0.5', '1e300', '1e4000', '253402300800', 'true', '[0]', '{}']) value;
 INSERT INTO tries (expected, description, token) VALUES
+	('28T02', 'expiry time in an object', good('ed25519', claims('{"x": {"exp": 9999999999}, "claims": {"exp": 9999999999}}', 'exp'))),
+	('28T02', 'expiry time under other names', good('ed25519', claims('{"EXP": 9999999999, "exp ": 9999999999, "expires": 9999999999, ".exp": 9999999999}', 'exp'))),
+	('28T02', 'subject in an object', good('ed25519', claims('{"x": {"sub": "marker-subject"}, "user": {"sub": "marker-subject"}}', 'sub'))),
 	('28T04', 'not yet valid and long expired', good('ed25519', claims('{"nbf": 9999999999, "exp": 1}'))),
 	('28T04', 'over for as long as clocks may differ', good('ed25519', with_raw('exp', seconds(-5))));
 
@@ -440,8 +516,20 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'signature padded', t || '=='),
 		('28T02', 'signature with bits beyond its end', left(t, -1) || translate(right(t, 1), 'AQgw', 'BRhx')),
 		('28T02', 'signature of an impossible length', t || 'AAA'),
+		('28T02', 'a plus sign in the signature', overlay(t PLACING '+' FROM length(t) - 9)),
+		('28T02', 'a slash in the signature', overlay(t PLACING '/' FROM length(t) - 9)),
+		('28T02', 'a line feed in the signature', overlay(t PLACING E'\n' FROM length(t) - 9 FOR 0)),
 		('28T02', 'JSON serialization', format('{"payload":"%s","protected":"%s","signature":"%s"}', split_part(t, '.', 2), split_part(t, '.', 1), split_part(t, '.', 3)))
 	) c (expected, description, token);
+-- Of each algorithm whose signature leaves bits over: with the last of them set.
+CREATE FUNCTION following(text text) RETURNS text LANGUAGE sql AS $$ SELECT left(text, -1) || chr(ascii(right(text, 1)) + 1) $$;
+INSERT INTO tries (expected, description, token)
+	SELECT '28T02', 'signature with a bit beyond its end, ' || key, following(t) FROM algorithms, signed(good(key)) t WHERE length(split_part(t, '.', 3)) % 4 <> 0;
+-- Cut after each of its characters: three parts, in base64url, are a token that nobody signed.
+INSERT INTO tries (expected, description, token)
+	SELECT CASE WHEN length(s) % 4 = 0 AND s <> '' OR length(s) % 4 = 2 AND s ~ '[AQgw]$' OR length(s) % 4 = 3 AND s ~ '[AEIMQUYcgkosw048]$' THEN '28T03' ELSE '28T02' END,
+		format('cut after %s characters', n), left(t, n)
+	FROM signed(good('ed25519')) t, generate_series(1, length(t) - 1) n, split_part(left(t, n), '.', 3) s;
 -- Each of the other ways to write the same bytes; the signature is of what stands there.
 CREATE FUNCTION written(header text, payload text) RETURNS text LANGUAGE sql SET search_path = tokens_test AS $$
 	SELECT header || '.' || payload || '.' || minting.run(format('printf %%s %L | %s sign %s EdDSA', header || '.' || payload,
@@ -456,6 +544,14 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'payload padded', written(h, encoded(utf8(p.claims || ' ')) || '==')),
 		('28T02', 'payload with a line feed', written(h, overlay(e PLACING E'\n' FROM 40 FOR 0))),
 		('28T02', 'header padded', written(h || repeat('=', 3 - (length(h) + 3) % 4), e)),
+		('ok', 'header in base64url', written(encoded(utf8('{"alg":"EdDSA","kid":"ed25519","x":">>>>>>??????"}')), e)),
+		('28T02', 'header in base64', written(translate(encoded(utf8('{"alg":"EdDSA","kid":"ed25519","x":">>>>>>??????"}')), '-_', '+/'), e)),
+		('28T02', 'header with a line feed', written(overlay(h PLACING E'\n' FROM 20 FOR 0), e)),
+		-- of 31, 32 and 31 bytes: so many bits are left over
+		('28T02', 'header with four bits beyond its end', written(following(h), e)),
+		('28T02', 'header with two bits beyond its end', written(following(encoded(utf8('{"alg":"EdDSA","kid":"ed25519"} '))), e)),
+		('28T02', 'payload with four bits beyond its end', written(h, following(encoded(utf8(p.claims || ' '))))),
+		('28T02', 'payload with two bits beyond its end', written(h, following(encoded(utf8(p.claims || '  '))))),
 		('28T02', 'payload of an impossible length', written(h, encoded(utf8(p.claims || ' ')) || 'AAA'))
 	) c (expected, description, token);
 -- The longest token there may be, and one that is longer.
@@ -597,6 +693,11 @@ INSERT INTO tries (expected, description, token)
 		('28T03', 'r is n - r', bytes(:n_256 - number(r_bytes), 32) || s_bytes),
 		('28T03', 'r is n - 1, s is n - 1', bytes(:n_256 - 1, 32) || bytes(:n_256 - 1, 32)),
 		('28T03', 'r and s all ones', decode(repeat('ff', 64), 'hex')),
+		('28T03', 'r and s zero', zero || zero),
+		('28T03', 'r and s are n', bytes(:n_256, 32) || bytes(:n_256, 32)),
+		('28T03', 'r is n + 1, s is one', bytes(:n_256 + 1, 32) || bytes(1, 32)),
+		('28T03', 'r is the x of the generator, s is one', '\x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'::bytea || bytes(1, 32)),
+		('28T03', 'r is the x of the key, s is one', decoded(jwk('es256') ->> 'x') || bytes(1, 32)),
 		('28T03', 'r and s exchanged', s_bytes || r_bytes),
 		('28T03', 'r twice', r_bytes || r_bytes),
 		('28T03', 'r alone', r_bytes),
@@ -620,6 +721,13 @@ INSERT INTO tries (expected, description, token)
 		('28T03', 'R is zero', zero || s_bytes),
 		('28T03', 'R neutral, S zero', reversed(bytes(1, 32)) || zero),
 		('28T03', 'R of small order, S zero', decode('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05', 'hex') || zero),
+		('28T03', 'R neutral, written as p + 1, S zero', decode('ee' || repeat('ff', 30) || '7f', 'hex') || zero),
+		('28T03', 'R neutral, with a sign, S zero', decode('01' || repeat('00', 30) || '80', 'hex') || zero),
+		('28T03', 'R of order 2, S zero', decode('ec' || repeat('ff', 30) || '7f', 'hex') || zero),
+		('28T03', 'R of order 4, S zero', zero || zero),
+		('28T03', 'R neutral, S one', reversed(bytes(1, 32)) || reversed(bytes(1, 32))),
+		('28T03', 'S + 2 L', r_bytes || reversed(bytes(number(reversed(s_bytes)) + 2 * :l_25519, 32))),
+		('28T03', 'L - S', r_bytes || reversed(bytes(:l_25519 - number(reversed(s_bytes)), 32))),
 		('28T03', 'R with its sign flipped', set_bit(s, 255, 1 - get_bit(s, 255))),
 		('28T03', 'R and S exchanged', s_bytes || r_bytes),
 		('28T03', 'all ones', decode(repeat('ff', 64), 'hex')),
@@ -642,6 +750,15 @@ INSERT INTO tries (expected, description, token)
 		('one', bytes(1, 256)),
 		('its negative', bytes(number(n) - number(s), 256))
 	) e (description, signature);
+-- What RS256 signs, in a form that is not to the letter: a key's owner could, and for an exponent of 3 anybody. Another mask for PS256.
+SELECT tenancy.trust_issuer('https://tokens-exponent.test', jsonb_build_object('keys', jsonb_build_array(jwk('rs256') || '{"e": "Aw", "kid": "cubic"}')));
+INSERT INTO tries (expected, description, token)
+	SELECT CASE form WHEN 'PROPER' THEN 'ok' ELSE '28T03' END, 'RS256, ' || form, minted('rs256', utf8('{"alg":"RS256","kid":"rs256"}'), utf8(claims()), 'RS256:' || form)
+	FROM unnest('{PROPER,GARBAGE,PARAMETERS,BYTE-AFTER,LONG-HASH,NO-PARAMETERS,LONG-LENGTH,OF-SHA512,BARE-HASH,TYPE-0,TYPE-2,OTHER-PADDING,CUBE-ROOT}'::text[]) form;
+INSERT INTO tries (expected, description, token) VALUES
+	('28T03', 'RS256, exponent 3, a cube root', minted('rs256', utf8('{"alg":"RS256","kid":"cubic"}'), utf8(claims('{"iss": "https://tokens-exponent.test"}')), 'RS256:CUBE-ROOT')),
+	('28T03', 'RS256, exponent 3, signed with another', minted('rs256', utf8('{"alg":"RS256","kid":"cubic"}'), utf8(claims('{"iss": "https://tokens-exponent.test"}')))),
+	('28T03', 'PS256, mask of SHA-1', minted('ps256', utf8('{"alg":"PS256","kid":"ps256"}'), utf8(claims()), 'PS256:MGF1-SHA1'));
 INSERT INTO tries (expected, description, token)
 	SELECT '28T03', format('%s, half of it', key), with_signature(t, substr(s, 1, length(s) / 2)) FROM unnest('{hs256,hs384,hs512}'::text[]) key, signed(good(key)) t, decoded(split_part(t, '.', 3)) s;
 
@@ -658,6 +775,10 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'two tokens, a dot between', t || '.' || o),
 		('28T02', 'two tokens, a comma between', t || ',' || o),
 		('28T02', 'two tokens, a space between', t || ' ' || o),
+		('28T02', 'as a JWE, nothing encrypted', h || '....'),
+		('28T02', 'as a JWE, its parts the token''s', h || '.' || s || '.' || s || '.' || p || '.' || s),
+		('28T02', 'as a JWE by its header', encoded('{"alg":"dir","enc":"A256GCM","kid":"es256"}') || '..' || s || '.' || p || '.' || s),
+		('28T03', 'a JWE''s header, three parts', encoded('{"alg":"dir","enc":"A256GCM","kid":"es256"}') || '.' || p || '.' || s),
 		('28T02', 'a token in a token', h || '.' || encoded(utf8(t)) || '.' || s),
 		('28T02', 'percent-encoded dots', replace(t, '.', '%2E')),
 		('28T02', 'dots of full width', replace(t, '.', chr(65294))),
@@ -679,6 +800,9 @@ INSERT INTO tries (expected, description, token)
 		('28T02', 'with a byte order mark', chr(65279) || t),
 		('28T02', 'with a space of zero width', t || chr(8203)),
 		('28T02', 'the header with bits beyond its end', 'eyJhbGciOiJFUzI1NiJ' || '7' || '.' || p || '.' || s),
+		('28T02', 'flattened JSON serialization with a header', format('{"payload":"%s","protected":"%s","header":{"kid":"es256"},"signature":"%s"}', p, h, s)),
+		('28T02', 'flattened JSON serialization, dots in it', format('{"a":"%s","b":"."}', t)),
+		('28T02', 'JSON array of a token', format('["%s"]', t)),
 		('28T02', 'general JSON serialization', format('{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}', p, h, s)),
 		('28T02', 'JSON serialization with an open header', format('{"payload":"%s","header":{"alg":"none"},"signature":"%s"}', p, s)),
 		('28T02', 'SD-JWT', t || '~' || encoded('["salt","sub","marker"]') || '~'),
@@ -696,6 +820,7 @@ INSERT INTO tries (expected, description, token)
 	SELECT expected, description, minted('ed25519', utf8(header), utf8(claims(changes::jsonb, VARIADIC without::text[]))) FROM (VALUES
 		('28T05', 'Better Auth''s cookie cache', '{"alg":"EdDSA","kid":"ed25519","typ":"better-auth.session-cache+jwt"}', '{"aud": "better-auth:session-cache", "session": {"token": "marker"}, "user": {"id": "marker-subject"}, "version": "1"}', '{}'),
 		('28T05', 'Better Auth''s cookie cache, by its type', '{"alg":"EdDSA","kid":"ed25519","typ":"better-auth.session-cache+jwt"}', '{"aud": "https://tokens.test"}', '{}'),
+		('28T05', 'Better Auth''s cookie cache, by its audience alone', '{"alg":"EdDSA","kid":"ed25519","typ":"JWT"}', '{"aud": "better-auth:session-cache", "session": {"token": "marker"}, "user": {"id": "marker-subject"}, "version": "1"}', '{}'),
 		('28T05', 'Better Auth''s cookie cache, by its audience', '{"alg":"EdDSA","kid":"ed25519"}', '{"aud": ["https://tokens.test", "better-auth:session-cache"]}', '{}'),
 		('28T02', 'Better Auth''s cookie cache, without a subject', '{"alg":"EdDSA","kid":"ed25519"}', '{"session": {"token": "marker"}, "user": {"id": "marker"}, "updatedAt": 1}', '{sub}'),
 		('28T02', 'a logout token, without expiry', '{"alg":"EdDSA","kid":"ed25519","typ":"logout+jwt"}', '{"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}', '{exp}'),
@@ -723,8 +848,84 @@ INSERT INTO tries (expected, description, token) VALUES
 	('28T02', 'RFC 7520 5.6, a JWE', 'eyJhbGciOiJkaXIiLCJraWQiOiI3N2M3ZTJiOC02ZTEzLTQ1Y2YtODY3Mi02MTdiNWI0NTI0M2EiLCJlbmMiOiJBMTI4R0NNIn0..refa467QzzKx6QAB.JW_i_f52hww_ELQPGaYyeAB6HYGcR559l9TYnSovc23XJoBcW29rHP8yZOZG7YhLpT1bjFuvZPjQS-m0IFtVcXkZXdH_lr_FrdYt9HRUYkshtrMmIUAyGmUnd9zMDB2n0cRDIHAzFVeJUDxkUwVAE7_YGRPdcqMyiBoCO-FBdE-Nceb4h3-FtBP-c_BIwCPTjb9o0SbdcdREEMJMyZBH8ySWMVi1gPD9yxi-aQpGbSv_F9N4IZAxscj5g-NJsUPbjk29-s7LJAGb15wEBtXphVCgyy53CoIKLHHeJHXex45Uz9aKZSRSInZI-wjsY0yu3cT4_aQ3i1o-tiE-F8Ios61EKgyIQ4CWao8PFMj8TTnp.vbb32Xvllea2OtmHAdccRQ'),
 	('28T02', 'RFC 7797 4.2, b64 false', 'eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2V9.$.02.GsyM6AQJbQHY8aQKCbZSPJHzMRWo3HKIlcDuXof7nqs'),
 	('28T02', 'RFC 8037 A.4, EdDSA', 'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg'),
+	('28T02', 'RFC 7520 4.6, flattened JSON, key id unprotected', '{"payload":"SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4","protected":"eyJhbGciOiJIUzI1NiJ9","header":{"kid":"018c0ae5-4d9b-471b-bfd6-eef314bc7037"},"signature":"bWUSVaxorn7bEF1djytBd0kHv70Ly5pvbomzMWSOr20"}'),
+	('28T02', 'RFC 7520 4.6, general JSON, key id unprotected', '{"payload":"SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4","signatures":[{"protected":"eyJhbGciOiJIUzI1NiJ9","header":{"kid":"018c0ae5-4d9b-471b-bfd6-eef314bc7037"},"signature":"bWUSVaxorn7bEF1djytBd0kHv70Ly5pvbomzMWSOr20"}]}'),
+	('28T02', 'RFC 7520 4.7, flattened JSON, nothing but the content protected', '{"payload":"SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4","header":{"alg":"HS256","kid":"018c0ae5-4d9b-471b-bfd6-eef314bc7037"},"signature":"xuLifqLGiblpv9zBpuZczWhNj1gARaLV3UxvxhJxZuk"}'),
+	('28T02', 'RFC 7520 4.7, general JSON, nothing but the content protected', '{"payload":"SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4","signatures":[{"header":{"alg":"HS256","kid":"018c0ae5-4d9b-471b-bfd6-eef314bc7037"},"signature":"xuLifqLGiblpv9zBpuZczWhNj1gARaLV3UxvxhJxZuk"}]}'),
+	('28T02', 'RFC 7520 4.7, its signing input as a compact form without a header', '.SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4.xuLifqLGiblpv9zBpuZczWhNj1gARaLV3UxvxhJxZuk'),
+	('28T02', 'RFC 7520 4.8, three signatures', '{"payload":"SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4","signatures":[{"protected":"eyJhbGciOiJSUzI1NiJ9","header":{"kid":"bilbo.baggins@hobbiton.example"},"signature":"MIsjqtVlOpa71KE-Mss8_Nq2YH4FGhiocsqrgi5NvyG53uoimic1tcMdSg-qptrzZc7CG6Svw2Y13TDIqHzTUrL_lR2ZFcryNFiHkSw129EghGpwkpxaTn_THJTCglNbADko1MZBCdwzJxwqZc-1RlpO2HibUYyXSwO97BSe0_evZKdjvvKSgsIqjytKSeAMbhMBdMma622_BG5t4sdbuCHtFjp9iJmkio47AIwqkZV1aIZsv33uPUqBBCXbYoQJwt7mxPftHmNlGoOSMxR_3thmXTCm4US-xiNOyhbm8afKK64jU6_TPtQHiJeQJxz9G3Tx-083B745_AfYOnlC9w"},{"header":{"alg":"ES512","kid":"bilbo.baggins@hobbiton.example"},"signature":"ARcVLnaJJaUWG8fG-8t5BREVAuTY8n8YHjwDO1muhcdCoFZFFjfISu0Cdkn9Ybdlmi54ho0x924DUz8sK7ZXkhc7AFM8ObLfTvNCrqcI3Jkl2U5IX3utNhODH6v7xgy1Qahsn0fyb4zSAkje8bAWz4vIfj5pCMYxxm4fgV3q7ZYhm5eD"},{"protected":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9","signature":"s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0"}]}'),
+	('28T02', 'RFC 7520 6, the nested token, PS256', 'eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJob2JiaXRvbi5leGFtcGxlIiwiZXhwIjoxMzAwODE5MzgwLCJodHRwOi8vZXhhbXBsZS5jb20vaXNfcm9vdCI6dHJ1ZX0.dPpMqwRZxFYi1UfcDAaf8M99o7kwUWtiXZ-ByvVuJih4MhJ_aZqciprz0OWaIAkIvn1qskChirjKvY9ESZNUCP4JjvfyPS-nqjJxYoA5ztWOyFk2cZNIPXjcJXSQwXPO9tEe-v4VSqgD0aKHqPxYog4N6Cz1lKph1U1sYDSI67_bLL7elg_vkjfMp5_W5l5LuUYGMeh6hxQIaIUXf9EwV2JmvTMuZ-vBOWy0Sniy1EFo72CRTvmtrIf5AROo5MNliY3KtUxeP-SOmD-LEYwW9SlkohYzMVAZDDOrVbv7KVRHpeYNaK75KEQqdCEEkS_rskZS-Qtt_nlegTWh1mEYaA'),
+	('28T02', 'RFC 7515 A.6, general JSON, two signatures', '{"payload":"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ","signatures":[{"protected":"eyJhbGciOiJSUzI1NiJ9","header":{"kid":"2010-12-29"},"signature":"cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"},{"protected":"eyJhbGciOiJFUzI1NiJ9","header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},"signature":"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"}]}'),
+	('28T02', 'RFC 7515 A.7, flattened JSON', '{"payload":"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ","protected":"eyJhbGciOiJFUzI1NiJ9","header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},"signature":"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"}'),
+	('28T02', 'RFC 7515 E, an extension that nobody knows', 'eyJhbGciOiJub25lIiwNCiAiY3JpdCI6WyJodHRwOi8vZXhhbXBsZS5jb20vVU5ERUZJTkVEIl0sDQogImh0dHA6Ly9leGFtcGxlLmNvbS9VTkRFRklORUQiOnRydWUNCn0.RkFJTA.'),
 	('28T02', 'RFC 7519 6.1, unsecured', 'eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.'),
 	('28T02', 'RFC 7515 A.4, ES512', 'eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn');
+
+-- == as they come
+-- Tokens in the shapes in which they are issued, each by an issuer that is trusted as its guide says. Their org is not known here.
+CREATE TABLE shapes (issuer text, key text, audiences text[], parties text[], preset text, description text, header jsonb, claims jsonb);
+INSERT INTO shapes VALUES
+	('clerk', 'rs256', NULL, '{https://app.test}', 'clerk', 'Clerk, version 1', '{"cat": "cl_B7d4PD111AAA", "typ": "JWT"}',
+		'{"azp": "https://app.test", "sid": "sess_2", "fva": [3, -1], "org_id": "org_2", "org_slug": "acme", "org_role": "org:admin", "org_permissions": ["org:feature:read"]}'),
+	('clerk', 'rs256', NULL, '{https://app.test}', 'clerk', 'Clerk, version 1, no org', '{"cat": "cl_B7d4PD111AAA", "typ": "JWT"}',
+		'{"azp": "https://app.test", "sid": "sess_2", "fva": [0, -1], "org_id": null, "org_role": null, "org_slug": null}'),
+	('clerk', 'rs256', NULL, '{https://app.test}', 'clerk', 'Clerk, version 2', '{"cat": "cl_B7d4PD111AAA", "typ": "JWT"}',
+		'{"v": 2, "azp": "https://app.test", "sid": "sess_2", "sts": "active", "fva": [3, -1], "pla": "u:free", "fea": "o:reports",
+			"o": {"id": "org_2", "slg": "acme", "rol": "admin", "per": "read,manage", "fpm": "3"}, "email_verified": true, "name": "Ada"}'),
+	('clerk', 'rs256', NULL, '{https://app.test}', 'clerk', 'Clerk, version 2, impersonated', '{"cat": "cl_B7d4PD111AAA", "typ": "JWT"}',
+		'{"v": 2, "azp": "https://app.test", "sid": "sess_2", "sts": "active", "fva": [-1, -1], "act": {"iss": "https://dashboard.clerk.com", "sid": "sess_3", "sub": "user_3"}}'),
+	('better-auth', 'ed25519', '{https://tokens-better-auth.test}', NULL, 'better-auth', 'Better Auth', '{}',
+		'{"aud": "https://tokens-better-auth.test", "id": "marker-subject", "name": "Ada", "emailVerified": true, "image": null,
+			"createdAt": "2026-01-02T03:04:05.678Z", "updatedAt": "2026-01-02T03:04:05.678Z", "twoFactorEnabled": false, "role": "admin", "banned": null, "banReason": null, "banExpires": null}'),
+	('better-auth', 'es256', '{https://tokens-better-auth.test}', NULL, 'better-auth', 'Better Auth, ES256, its own payload', '{}',
+		'{"aud": "https://tokens-better-auth.test", "activeOrganizationId": null, "impersonatedBy": null, "emailVerified": false, "sid": "s"}'),
+	('neon-auth', 'ed25519', '{https://ep-1.neonauth.test}', NULL, 'better-auth', 'Neon Auth', '{}',
+		'{"aud": "https://ep-1.neonauth.test", "id": "marker-subject", "name": "Ada", "emailVerified": true, "image": null, "role": "authenticated", "banned": false,
+			"banReason": null, "banExpires": null, "createdAt": "2026-01-02T03:04:05.678Z", "updatedAt": "2026-01-02T03:04:05.678Z"}'),
+	('neon-stack', 'es256', '{project-1}', NULL, 'oidc', 'Neon Auth on Stack Auth', '{}',
+		'{"aud": "project-1", "branchId": "main", "refreshTokenId": "r", "role": "authenticated", "email_verified": true, "name": "Ada", "selected_team_id": null, "is_anonymous": false}'),
+	('auth0', 'rs256', '{https://api.test}', '{client-1}', 'oidc', 'Auth0, an access token', '{"typ": "at+jwt"}',
+		'{"aud": ["https://api.test", "https://tokens-auth0.test/userinfo"], "azp": "client-1", "scope": "openid profile email", "permissions": ["read:all"], "https://app.test/roles": ["admin"]}'),
+	('keycloak', 'rs256', '{account}', '{web}', 'oidc', 'Keycloak', '{"typ": "JWT"}',
+		'{"aud": "account", "azp": "web", "typ": "Bearer", "auth_time": 1700000000, "jti": "onrtac:1", "acr": "1", "sid": "s", "allowed-origins": ["*"], "realm_access": {"roles": ["admin"]},
+			"resource_access": {"account": {"roles": ["manage-account"]}}, "scope": "openid", "email_verified": true, "preferred_username": "ada"}'),
+	('entra', 'rs256', '{6e74172b-be56-4843-9ff4-e66a39bb12e3}', NULL, 'oidc', 'Entra ID, version 2', '{"typ": "JWT", "x5t": "nOo3ZDrODXEK1jKWhXslHR_KXEg"}',
+		'{"aud": "6e74172b-be56-4843-9ff4-e66a39bb12e3", "ver": "2.0", "oid": "o", "tid": "t", "uti": "u", "rh": "0.", "aio": "A", "azpacr": "0", "scp": "access_as_user", "roles": ["admin"]}'),
+	('google', 'rs256', '{client-1.apps.googleusercontent.test}', NULL, 'oidc', 'Google, an ID token', '{"typ": "JWT"}',
+		'{"aud": "client-1.apps.googleusercontent.test", "azp": "client-1.apps.googleusercontent.test", "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q", "hd": "acme.test", "email_verified": true, "nonce": "n"}'),
+	('cognito', 'rs256', NULL, NULL, 'oidc', 'Cognito, an access token, without an audience', '{}',
+		'{"client_id": "c", "token_use": "access", "scope": "openid", "auth_time": 1700000000, "origin_jti": "o", "event_id": "e", "jti": "j", "username": "ada", "cognito:groups": ["admin"]}'),
+	('supabase', 'es256', '{authenticated}', NULL, 'oidc', 'Supabase', '{"typ": "JWT"}',
+		'{"aud": "authenticated", "role": "authenticated", "aal": "aal1", "amr": [{"method": "password", "timestamp": 1700000000}], "session_id": "s", "phone": "", "is_anonymous": false,
+			"app_metadata": {"provider": "email", "providers": ["email"]}, "user_metadata": {"email_verified": true, "sub": "marker-other"}}'),
+	('supabase-secret', 'hs256', '{authenticated}', NULL, 'oidc', 'Supabase, HS256', '{"typ": "JWT"}', '{"aud": "authenticated", "role": "authenticated", "session_id": "s"}'),
+	('firebase', 'rs256', '{project-1}', NULL, 'oidc', 'Firebase', '{"typ": "JWT"}',
+		'{"aud": "project-1", "auth_time": 1700000000, "user_id": "marker-subject", "email_verified": false, "firebase": {"identities": {"email": ["a@b.test"]}, "sign_in_provider": "password"}}'),
+	('okta', 'rs256', '{api://default}', NULL, 'oidc', 'Okta', '{}',
+		'{"aud": "api://default", "ver": 1, "jti": "AT.1", "cid": "c", "uid": "u", "scp": ["openid"], "auth_time": 1700000000}');
+SELECT tenancy.trust_issuer(format('https://tokens-%s.test', issuer), minting.jwks(VARIADIC array_agg(DISTINCT key)), s.audiences, parties, jsonb_build_object('preset', preset))
+FROM shapes s GROUP BY issuer, audiences, parties, preset;
+INSERT INTO tries (expected, description, token)
+	SELECT 'ok', 'shape: ' || s.description, minted(s.key, utf8((jsonb_build_object('alg', a.algorithm, 'kid', s.key) || header)::text),
+		utf8(claims(s.claims || jsonb_build_object('iss', format('https://tokens-%s.test', s.issuer), 'nbf', 1700000000))))
+	FROM shapes s JOIN algorithms a USING (key);
+
+-- Who acts as the user is told from the user wherever the issuer has it, or the token is no good.
+INSERT INTO tries (expected, description, token)
+	SELECT expected, format('impersonatedBy %s', value), good('ed25519', with_raw('impersonatedBy', value, 'https://tokens-neon-auth.test', '{"aud": "https://ep-1.neonauth.test"}')) FROM (VALUES
+		('ok', '"marker-actor"'),
+		('ok', 'null'),
+		('ok', 'false'),
+		('ok', '""'),
+		('28T02', '7'),
+		('28T02', '0'),
+		('28T02', 'true'),
+		('28T02', '{"id":"marker"}'),
+		('28T02', '{}'),
+		('28T02', '["marker"]'),
+		('28T02', '[7]'),
+		('28T02', '[]')
+	) c (expected, value);
 
 -- Everything is signed.
 CREATE FUNCTION sign_all() RETURNS void LANGUAGE plpgsql SET search_path = tokens_test, pg_catalog, pg_temp AS $$

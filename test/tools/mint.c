@@ -30,8 +30,9 @@ usage(void)
 		  "\n"
 		  "tokens makes one of each line of CLAIMS-FILE, signed one of each line of its input: many a second.\n"
 		  "--alg of token, and ALG of sign, is the algorithm really used (default: the header's).\n"
-		  "PS256:N uses a salt of N bytes, ES256:DER writes the signature in DER; HS* with an asymmetric\n"
-		  "key uses the text of its public key's PEM as the secret. --sig none leaves the third segment\n"
+		  "PS256:N uses a salt of N bytes, ES256:DER writes the signature in DER, RS256:GARBAGE and others\n"
+		  "sign a spoilt block; HS* with an asymmetric key uses the text of its public key's PEM as the\n"
+		  "secret. --sig none leaves the third segment\n"
 		  "out, empty leaves it empty, garbage puts random bytes there, as many as a signature has.\n", stderr);
 	exit(2);
 }

@@ -412,6 +412,126 @@ flatten_ecdsa(const EVP_PKEY *pkey, unsigned char *signature, size_t len)
 	return 2 * (size_t) width;
 }
 
+/*
+ * What RS256 signs is 00 01 FF ... FF 00 and an ASN.1 DigestInfo with the hash,
+ * to the modulus' length.  The filler is what makes up the length.  Where it
+ * may stand elsewhere and the exponent is 3, nobody needs the private key: it
+ * can be chosen so that the block is a cube (Bleichenbacher 2006).
+ */
+static const struct
+{
+	const char *name;
+	unsigned char type;
+	unsigned char padding;
+	enum
+	{
+		PADDED, IN_DIGEST_INFO, AT_END
+	}			filler;
+	const char *before;			/* the hash, in hexadecimal, as what follows */
+	const char *before_hash;	/* after the filler, if it is in the DigestInfo */
+	const char *after;
+}			forms[] = {
+	{"PROPER", 1, 0xff, PADDED, "3031300d060960864801650304020105000420", "", ""},
+	{"GARBAGE", 1, 0xff, AT_END, "3031300d060960864801650304020105000420", "", ""},
+	{"CUBE-ROOT", 1, 0xff, AT_END, "3031300d060960864801650304020105000420", "", ""},
+	/* for 2048 bits: parameters of 191 bytes in the place of none */
+	{"PARAMETERS", 1, 0xff, IN_DIGEST_INFO, "3081f23081cd06096086480165030402010481bf", "0420", ""},
+	{"BYTE-AFTER", 1, 0xff, PADDED, "3031300d060960864801650304020105000420", "", "00"},
+	{"LONG-HASH", 1, 0xff, PADDED, "3032300d060960864801650304020105000421", "", "00"},
+	{"NO-PARAMETERS", 1, 0xff, PADDED, "302f300b0609608648016503040201" "0420", "", ""},
+	{"LONG-LENGTH", 1, 0xff, PADDED, "308131300d060960864801650304020105000420", "", ""},
+	{"OF-SHA512", 1, 0xff, PADDED, "3031300d060960864801650304020305000420", "", ""},
+	{"BARE-HASH", 1, 0xff, PADDED, "", "", ""},
+	{"TYPE-0", 0, 0x00, PADDED, "3031300d060960864801650304020105000420", "", ""},
+	{"TYPE-2", 2, 0xff, PADDED, "3031300d060960864801650304020105000420", "", ""},
+	{"OTHER-PADDING", 1, 0xfe, PADDED, "3031300d060960864801650304020105000420", "", ""},
+};
+
+static unsigned char *
+put_hex(unsigned char *to, const char *hex)
+{
+	for (; *hex != '\0'; hex += 2)
+	{
+		unsigned int byte;
+
+		if (sscanf(hex, "%2x", &byte) != 1)
+			fail("no hexadecimal");
+		*to++ = (unsigned char) byte;
+	}
+	return to;
+}
+
+/* The greatest number whose cube is not above that of the block. */
+static size_t
+cube_root(const unsigned char *block, size_t size, unsigned char *signature)
+{
+	BN_CTX	   *context = must(BN_CTX_new(), "out of memory");
+	BIGNUM	   *cube = must(BN_bin2bn(block, (int) size, NULL), "out of memory");
+	BIGNUM	   *root = must(BN_new(), "out of memory");
+	BIGNUM	   *power = must(BN_new(), "out of memory");
+
+	for (int bit = (int) size * 8 / 3; bit >= 0; bit--)
+	{
+		if (BN_set_bit(root, bit) != 1 || BN_sqr(power, root, context) != 1 ||
+			BN_mul(power, power, root, context) != 1)
+			fail("cannot sign");
+		if (BN_cmp(power, cube) > 0)
+			BN_clear_bit(root, bit);
+	}
+	if (BN_bn2binpad(root, signature, (int) size) != (int) size)
+		fail("cannot sign");
+	BN_free(power);
+	BN_free(root);
+	BN_free(cube);
+	BN_CTX_free(context);
+	return size;
+}
+
+/* RS256 of a form of its own. */
+static size_t
+sign_form(const MintKey *key, const char *name, const void *input, size_t len,
+		  unsigned char *signature)
+{
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key->pkey, NULL);
+	size_t		size = (size_t) EVP_PKEY_get_size(key->pkey);
+	size_t		signature_len = MINT_MAX_SIGNATURE;
+	size_t		form = 0;
+	size_t		filler;
+	unsigned char block[MINT_MAX_SIGNATURE];
+	unsigned char *p = block;
+
+	while (form < sizeof(forms) / sizeof(forms[0]) && strcmp(forms[form].name, name) != 0)
+		form++;
+	if (form == sizeof(forms) / sizeof(forms[0]))
+		fail("unknown form of a signature");
+
+	filler = size - 3 - 32 - (strlen(forms[form].before) +
+							  strlen(forms[form].before_hash) + strlen(forms[form].after)) / 2;
+	memset(block, forms[form].padding, sizeof(block));
+	*p++ = 0;
+	*p++ = forms[form].type;
+	p += forms[form].filler == PADDED ? filler : 8;
+	*p++ = 0;
+	p = put_hex(p, forms[form].before);
+	if (forms[form].filler == IN_DIGEST_INFO)
+		p += filler - 8;
+	p = put_hex(p, forms[form].before_hash);
+	if (EVP_Digest(input, len, p, NULL, EVP_sha256(), NULL) != 1)
+		fail("cannot sign");
+	p = put_hex(p + 32, forms[form].after);
+	if (forms[form].filler == AT_END)
+		p += filler - 8;
+
+	if (strcmp(name, "CUBE-ROOT") == 0)
+		signature_len = cube_root(block, size, signature);
+	else if (p != block + size || context == NULL || EVP_PKEY_sign_init(context) != 1 ||
+		EVP_PKEY_CTX_set_rsa_padding(context, RSA_NO_PADDING) != 1 ||
+		EVP_PKEY_sign(context, signature, &signature_len, block, size) != 1)
+		fail("cannot sign");
+	EVP_PKEY_CTX_free(context);
+	return signature_len;
+}
+
 size_t
 mint_sign(const MintKey *key, const char *alg, const void *input, size_t len,
 		  unsigned char *signature)
@@ -436,15 +556,19 @@ mint_sign(const MintKey *key, const char *alg, const void *input, size_t len,
 	if (key->pkey == NULL || !EVP_PKEY_is_a(key->pkey, suits))
 		fail("this key cannot sign with this algorithm");
 
+	if (strncmp(alg, "RS256:", 6) == 0)
+		return sign_form(key, alg + 6, input, len, signature);
+
 	context = must(EVP_MD_CTX_new(), "out of memory");
 	if (EVP_DigestSignInit(context, &options, eddsa ? NULL : digest_of(alg),
 						   NULL, key->pkey) != 1)
 		fail("cannot sign");
 	if (strncmp(alg, "PS", 2) == 0 &&
 		(EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) <= 0 ||
-		 EVP_PKEY_CTX_set_rsa_pss_saltlen(options, alg[5] == ':' ?
+		 EVP_PKEY_CTX_set_rsa_pss_saltlen(options, alg[5] == ':' && alg[6] != 'M' ?
 										  atoi(alg + 6) :
-										  RSA_PSS_SALTLEN_DIGEST) <= 0))
+										  RSA_PSS_SALTLEN_DIGEST) <= 0 ||
+		 (strcmp(alg + 5, ":MGF1-SHA1") == 0 && EVP_PKEY_CTX_set_rsa_mgf1_md(options, EVP_sha1()) <= 0)))
 		fail("cannot sign");
 	if (EVP_DigestSign(context, signature, &signature_len, input, len) != 1)
 		fail("cannot sign");

@@ -55,6 +55,8 @@ extern char *mint_jwk(const MintKey *key, const char *kid, const char *alg,
  * MINT_MAX_SIGNATURE bytes.  alg need not be the key's own:
  *	HS* with an asymmetric key: the secret is the public key's PEM text
  *	PS256:N: with a salt of N bytes instead of the hash's length
+ *	PS256:MGF1-SHA1: with another hash for its mask
+ *	RS256:FORM: of a block that is not as it should be, see forms in signing.c
  *	ES*: that hash, with whatever curve the key has; ES256:DER in DER form
  */
 extern size_t mint_sign(const MintKey *key, const char *alg,

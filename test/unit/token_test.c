@@ -216,6 +216,26 @@ test_flipped_bits(void)
 	}
 }
 
+/* No beginning of a token is one. */
+static void
+test_truncated(void)
+{
+	for (size_t i = 0; i < N_CASES; i++)
+	{
+		Case	   *c = &cases[i];
+		char	   *token = plain_token(c);
+		bool		all_refused = true;
+
+		for (size_t len = strlen(token) - 1; len > 0; len--)
+		{
+			token[len] = '\0';
+			all_refused &= tn_token_verify(c->key, c->alg, token) == TN_SIGNATURE_BAD;
+		}
+		ok(all_refused, "%s: cut at every byte", c->kind);
+		free(token);
+	}
+}
+
 /* Every key against every algorithm that its type can sign with. */
 static void
 test_algorithm_is_the_keys(void)
@@ -437,7 +457,8 @@ test_form(void)
 		{"e30.e30.AAA%", "% in the signature"},
 		{"e30.e30.AAA\xc3\xa9", "UTF-8 in the signature"},
 		{"e30.e30.AAA\x80", "a byte beyond ASCII in the signature"},
-		{"AAAA.e30.AAAA", "a NUL in the decoded header"},
+		{"AAAA.e30.AAAA", "a NUL for a header"},
+		{"ewB9.e30.AAAA", "a NUL in the decoded header"},
 		{"e30.ewB9.AAAA", "a NUL in the decoded payload"},
 		{"{\"payload\":\"e30\",\"protected\":\"e30\",\"signature\":\"AAAA\"}",
 		"JSON serialization"},
@@ -686,6 +707,45 @@ test_rsa(void)
 	}
 }
 
+/*
+ * Blocks that are not what RS256 signs, byte for byte.  All are signed by the
+ * key's owner but the last, which anybody can make for an exponent of 3.
+ */
+static void
+test_pkcs1(void)
+{
+	static const char *const forms[] = {
+		"RS256:GARBAGE", "RS256:PARAMETERS", "RS256:BYTE-AFTER", "RS256:LONG-HASH",
+		"RS256:NO-PARAMETERS", "RS256:LONG-LENGTH", "RS256:OF-SHA512",
+		"RS256:BARE-HASH", "RS256:TYPE-0", "RS256:TYPE-2", "RS256:OTHER-PADDING"
+	};
+	Case	   *c = find_case("RS256");
+	Case		cubic = {"RS256, exponent 3", "RS256", c->mint, NULL};
+	char	   *token = plain_token(c);
+	char	   *jwk = mint_jwk(c->mint, NULL, "RS256", false);
+	char	   *e = strstr(jwk, "\"e\":\"AQAB\"");
+	char	   *cubic_jwk = mint_format("%.*s\"e\":\"Aw\"%s", (int) (e - jwk), jwk, e + strlen("\"e\":\"AQAB\""));
+	unsigned char signature[MINT_MAX_SIGNATURE];
+	size_t		len = sign_again(c, "RS256:PROPER", token, signature);
+	char	   *again = resign(token, signature, len);
+
+	ok(accepted(c->key, c->alg, again), "RS256: a block made by hand");
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+	{
+		len = sign_again(c, forms[i], token, signature);
+		refuse_signature(c, token, signature, len, forms[i]);
+	}
+	cubic.key = import_jwk(cubic_jwk);
+	len = sign_again(c, "RS256:CUBE-ROOT", token, signature);
+	refuse_signature(&cubic, token, signature, len, "a cube root");
+
+	tn_key_free(cubic.key);
+	free(again);
+	free(cubic_jwk);
+	free(jwk);
+	free(token);
+}
+
 static void
 test_pss_salt(void)
 {
@@ -695,6 +755,7 @@ test_pss_salt(void)
 		{"PS512:0", "PS512:32", "PS512:63", "PS512:190"},
 	};
 	static const char *const same[] = {"PS256:32", "PS384:48", "PS512:64"};
+	static const char *const masks[] = {"PS256:MGF1-SHA1", "PS384:MGF1-SHA1", "PS512:MGF1-SHA1"};
 
 	for (size_t i = 0; i < 3; i++)
 	{
@@ -712,6 +773,8 @@ test_pss_salt(void)
 			len = sign_again(c, others[i][j], token, signature);
 			refuse_signature(c, token, signature, len, others[i][j]);
 		}
+		len = sign_again(c, masks[i], token, signature);
+		refuse_signature(c, token, signature, len, masks[i]);
 		free(again);
 		free(token);
 	}
@@ -982,6 +1045,7 @@ main(void)
 
 	test_good();
 	test_flipped_bits();
+	test_truncated();
 	test_algorithm_is_the_keys();
 	test_public_key_as_secret();
 	test_no_algorithm();
@@ -990,6 +1054,7 @@ main(void)
 	test_ecdsa();
 	test_eddsa();
 	test_rsa();
+	test_pkcs1();
 	test_pss_salt();
 	test_hmac();
 	test_header();
