@@ -199,7 +199,7 @@ FUZZ_CC = clang
 # PostgreSQL was configured for gcc, whose attributes clang does not all know.
 FUZZ_CFLAGS = $(TEST_CFLAGS) -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_BUILD = $(FUZZ_CC) $(FUZZ_CFLAGS) $(JWT_CPPFLAGS) -Isrc -Itest/tools -MF $@.d -o $@ $(filter %.c,$^)
-FUZZ_CLAIMS = -DFRONTEND $(CPPFLAGS) $(foreach f,palloc palloc0 repalloc pstrdup pfree,-Wl$(comma)--wrap=$(f)) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
+FUZZ_CLAIMS = -DFRONTEND $(CPPFLAGS) $(foreach f,palloc palloc0 repalloc pstrdup pfree tn_memory_is_short,-Wl$(comma)--wrap=$(f)) -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport -lm
 
 test/fuzz/keyring_fuzz: test/fuzz/keyring_fuzz.c src/token.c src/keyring.c | check-libjwt
 	$(FUZZ_BUILD) $(JWT_LIBS)
