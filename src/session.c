@@ -185,6 +185,7 @@ static Entry *
 create_entry(uint64 hash, size_t len)
 {
 	MemoryContext context;
+	MemoryContext authority_context;
 	MemoryContext old;
 	TnVerifiedToken token;
 	uint64		generation;
@@ -198,6 +199,8 @@ create_entry(uint64 hash, size_t len)
 	text = pnstrdup(tn_session_token, len);
 	generation = tn_catalog_generation(TN_SIGNAL_KEYRING);
 	tn_verify_token(text, &token);
+	authority_context = AllocSetContextCreate(context, "tenancy session authority",
+											  ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(old);
 
 	if (dlist_is_empty(&free_entries))
@@ -210,8 +213,7 @@ create_entry(uint64 hash, size_t len)
 	dlist_push_head(&used_entries, &entry->lru);
 	MemoryContextSetParent(context, cache_context);
 	entry->context = context;
-	entry->authority_context = AllocSetContextCreate(context, "tenancy session authority",
-													 ALLOCSET_SMALL_SIZES);
+	entry->authority_context = authority_context;
 	entry->id = ++last_entry_id;
 	entry->hash = hash;
 	entry->len = len;
