@@ -66,6 +66,25 @@ split(const char *token, size_t len, char **buf, TnTokenParts *parts)
 	return result;
 }
 
+/* What is in a token can be written in no other way. */
+static void
+check_form(const char *token, const TnTokenParts *parts)
+{
+	const char *signature = strrchr(token, '.') + 1;
+	unsigned char *bytes = malloc(strlen(signature));
+	size_t		len;
+	char	   *input = mint_signing_input(parts->header, parts->header_len, parts->payload, parts->payload_len);
+	char	   *text;
+
+	MUST(tn_base64url_decode(signature, strlen(signature), bytes, &len));
+	text = mint_base64url(bytes, len);
+	MUST(strlen(input) == (size_t) (signature - 1 - token) && strncmp(token, input, strlen(input)) == 0);
+	MUST(strcmp(signature, text) == 0);
+	free(text);
+	free(input);
+	free(bytes);
+}
+
 /* Whether a signing input is one that the key's owner has signed. */
 static bool
 is_published(const char *token, int i)
@@ -85,6 +104,8 @@ try_token(const char *token, size_t len)
 	char	   *buf;
 	bool		splits = split(token, len, &buf, &parts);
 
+	if (splits)
+		check_form(token, &parts);
 	free(buf);
 	for (int i = 0; i < PUBLISHED_EXAMPLES; i++)
 	{

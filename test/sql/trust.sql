@@ -199,7 +199,20 @@ CREATE TABLE trust.refusals AS SELECT n, jwk FROM (VALUES
 	(73, trust.key('trust_a') || jsonb_build_object('x5c', (repeat('[', 100) || repeat(']', 100))::jsonb)), (74, trust.key('trust_a') || jsonb_build_object('x5c', repeat('A', 65536))),
 	(75, trust.key('trust_a') || '{"alg": "es256"}'), (76, trust.key('trust_a') || '{"alg": ""}'), (77, trust.key('trust_a') || '{"alg": null}'), (78, trust.key('trust_hs') || '{"alg": "none"}'), (79, trust.key('trust_a') || '{"alg": ["ES256", "none"]}'),
 	(80, trust.key('trust_a') || '{"kid": null}'), (81, trust.key('trust_a') || '{"kid": ["a"]}'), (82, trust.key('trust_a') || '{"use": "SIG"}'), (83, trust.key('trust_a') || '{"key_ops": [null]}'), (84, trust.key('trust_a') || '{"key_ops": {"verify": true}}'),
-	(85, trust.key('trust_a') || '{"kty": ["EC"]}'), (86, trust.key('trust_a') || '{"x": 1}'), (87, trust.key('trust_a') || '{"x": null}'), (88, trust.key('trust_hs') || '{"k": null}')
+	(85, trust.key('trust_a') || '{"kty": ["EC"]}'), (86, trust.key('trust_a') || '{"x": 1}'), (87, trust.key('trust_a') || '{"x": null}'), (88, trust.key('trust_hs') || '{"k": null}'),
+	-- RSA of 512 bits, which a laptop factors, and of none; a secret of one character less; numbers for texts.
+	(89, trust.key('trust_rsa') || jsonb_build_object('n', substr(trust.key('trust_rsa') ->> 'n', 1, 84) || 'AAE')), (90, trust.key('trust_rsa') || '{"n": "AQ"}'), (91, trust.key('trust_rsa') || '{"n": ""}'),
+	(92, trust.key('trust_rsa') || '{"e": 65537}'), (93, trust.key('trust_rsa') || '{"e": "AQ=="}'), (94, trust.key('trust_rsa') || '{"e": "AQAC"}'), (95, trust.key('trust_rsa') || '{"e": "AQ", "n": "Aw"}'),
+	(96, trust.key('trust_hs') || jsonb_build_object('k', repeat('A', 42))), (97, trust.key('trust_hs') || jsonb_build_object('k', (trust.key('trust_hs') ->> 'k') || E'\n')),
+	-- Each half of another key's point, a coordinate of P-384, a point that is given by its x alone.
+	(98, trust.key('trust_a') || jsonb_build_object('y', trust.key('trust_a2') -> 'y')), (99, trust.key('trust_a') || jsonb_build_object('x', trust.key('trust_a2') -> 'x')),
+	(100, trust.key('trust_a') || jsonb_build_object('x', repeat('A', 64), 'y', repeat('A', 64))), (101, trust.key('trust_a') || jsonb_build_object('x', 'Ag' || (trust.key('trust_a') ->> 'x')) - 'y'),
+	-- Small order, with the sign set, and its negative; of Ed448.
+	(102, trust.key('trust_b') || jsonb_build_object('x', repeat('A', 41) || 'IA')), (103, trust.key('trust_b') || '{"x": "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o"}'), (104, trust.key('trust_b') || '{"x": "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU"}'),
+	(105, jsonb_build_object('kty', 'OKP', 'crv', 'Ed448', 'x', repeat('A', 76))), (106, jsonb_build_object('kty', 'OKP', 'crv', 'Ed448', 'x', 'AQ' || repeat('A', 74))),
+	-- For something else, if for verifying too.
+	(107, trust.key('trust_a') || '{"use": "enc", "key_ops": ["verify"]}'), (108, trust.key('trust_a') || '{"use": "sig", "key_ops": ["deriveKey"]}'), (109, trust.key('trust_a') || '{"use": null}'), (110, trust.key('trust_a') || '{"key_ops": null}'),
+	(111, trust.key('trust_rsa') || '{"alg": "RS256 "}'), (112, trust.key('trust_rsa') || '{"alg": "RSA1_5"}'), (113, trust.key('trust_hs') || '{"alg": "A256KW"}'), (114, trust.key('trust_b') || '{"alg": "ECDH-ES"}'), (115, trust.key('trust_b') || '{"crv": "ed25519"}')
 ) r (n, jwk);
 SELECT n, regexp_replace(minting.refusal(format('SELECT tenancy.trust_issuer(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))), '\n  Take this key.*', '') FROM trust.refusals ORDER BY n;
 SELECT minting.refusal(format('SELECT tenancy.import_jwks(''https://trust.test'', %L)', jsonb_build_object('keys', jsonb_build_array(trust.key('trust_none'), jwk)))) FROM trust.refusals WHERE n IN (1, 4);
