@@ -31,6 +31,10 @@
 #define BETTER_AUTH_CACHE_TYPE "better-auth.session-cache+jwt"
 #define BETTER_AUTH_CACHE_AUDIENCE "better-auth:session-cache"
 
+/* OpenID Connect Back-Channel Logout: has a subject, an audience and an expiry time too. */
+#define LOGOUT_TYPE "logout+jwt"
+#define LOGOUT_EVENT "events.http://schemas.openid.net/event/backchannel-logout"
+
 typedef struct Header
 {
 	const char *algorithm;
@@ -91,13 +95,31 @@ contains(int n, const char *const *strings, const char *wanted)
 }
 
 /*
- * For whom the token is: "typ", "aud", "azp", and Clerk's "sts".
+ * Is the token of that type?  "application/" may stand before it (RFC 7515
+ * section 4.1.9).
+ */
+static bool
+is_of_type(const Header *header, const char *type)
+{
+	const char *prefix = "application/";
+	const char *said = header->type;
+
+	if (said == NULL)
+		return false;
+	if (pg_strncasecmp(said, prefix, strlen(prefix)) == 0)
+		said += strlen(prefix);
+	return pg_strcasecmp(said, type) == 0;
+}
+
+/*
+ * For whom the token is, and for what: "typ", "aud", "azp", and Clerk's "sts".
  */
 static bool
 check_purpose(const TnIssuer *issuer, const Header *header,
 			  const TnClaims *claims, TnVerifiedToken *verified)
 {
 	const char **audiences;
+	const char **strings;
 	const char *party;
 	const char *session_status;
 	int			n = tn_claims_strings(claims, "aud", &audiences);
@@ -109,9 +131,11 @@ check_purpose(const TnIssuer *issuer, const Header *header,
 		!optional_string(claims, "sts", &session_status))
 		return refuse(verified, TN_VERDICT_MALFORMED, "A claim of the token has the wrong type.");
 
-	if ((header->type != NULL && pg_strcasecmp(header->type, BETTER_AUTH_CACHE_TYPE) == 0) ||
+	if (is_of_type(header, BETTER_AUTH_CACHE_TYPE) ||
 		contains(n, audiences, BETTER_AUTH_CACHE_AUDIENCE))
 		return refuse(verified, TN_VERDICT_WRONG_ISSUER, "This is a cookie cache, not an access token.");
+	if (is_of_type(header, LOGOUT_TYPE) || tn_claims_strings(claims, LOGOUT_EVENT, &strings) != 0)
+		return refuse(verified, TN_VERDICT_WRONG_ISSUER, "This is a logout token, not an access token.");
 
 	for (int i = 0; i < issuer->n_audiences && !for_us; i++)
 		for_us = contains(n, audiences, issuer->audiences[i]);

@@ -62,11 +62,12 @@ SET client_min_messages = warning;
 SELECT description, expected, code, message, status, again FROM tries
 WHERE code IS DISTINCT FROM expected OR again IS DISTINCT FROM concat_ws(' ', code, status) ORDER BY id;
 -- What session() says of each: a good token's user is not provisioned here, one that is over is expired, all others are
--- invalid. Who the user is, is told of tokens that are good but for the clock.
+-- invalid. Who the user is, is told of tokens that are good but for the clock. Which of the cut ones are in base64url is up to chance,
+-- so they are not counted.
 SELECT code, CASE WHEN code = '28T04' THEN split_part(message, E'\n', 1) END AS message, status, told, count(*)
-FROM tries GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
+FROM tries WHERE description NOT LIKE 'cut after % characters' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
 -- All that was said, and that nothing of the tokens is in it.
-SELECT code, message, count(*) FROM tries WHERE message IS NOT NULL GROUP BY code, message ORDER BY code, message;
+SELECT code, message, count(*) FROM tries WHERE message IS NOT NULL AND description NOT LIKE 'cut after % characters' GROUP BY code, message ORDER BY code, message;
 SELECT count(*) FROM tries t WHERE concat(t.message, t.context) ~* 'marker'
 	OR EXISTS (SELECT FROM string_to_table(t.token, '.') s WHERE length(s) > 10 AND strpos(concat(t.message, t.context), s) > 0);
 
