@@ -56,7 +56,7 @@ compare_with_json_c(const char *json, size_t len, const TnClaims *claims)
 	struct json_object *object;
 	int			top_level = 0;
 
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	object = json_tokener_parse_ex(tokener, json, (int) len);
 	MUST(json_tokener_get_error(tokener) == json_tokener_success ||
 		 json_tokener_get_error(tokener) == json_tokener_continue);
