@@ -161,6 +161,14 @@ SELECT n, m.* FROM (VALUES
 	(14, '{"org": "orgs"}', '{"orgs": ["ext"], "email": ["e@x.test"], "name": true}')
 ) x (n, mapping, claims), trust.mapped(mapping::jsonb, claims::jsonb) m ORDER BY n;
 
+-- An address is 320 bytes at most; a longer one is none.
+SELECT bytes, octet_length(m.email) AS email, m.verified FROM (VALUES (320), (321)) x (bytes),
+	trust.mapped('{}', jsonb_build_object('email', repeat('e', bytes - 7) || '@x.test', 'email_verified', true)) m ORDER BY bytes;
+
+-- Verified is what is true, or "true" to the letter.
+SELECT value, m.verified FROM unnest(ARRAY['true', '"true"', '"True"', '"TRUE"', '" true"', '"t"', '"1"', '1', '1.0', 'null', '""', '[true]', '["true"]', '{"true": true}']) WITH ORDINALITY v (value, n),
+	trust.mapped('{}', jsonb_build_object('email', 'e@x.test', 'email_verified', value::jsonb)) m ORDER BY n;
+
 \echo == keys that are refused
 -- One key of each kind, spoilt; the key before it is good, and must not be there afterwards.
 CREATE TABLE trust.keys AS SELECT name, jwk FROM minting.keys WHERE name LIKE 'trust%';
