@@ -33,6 +33,7 @@ INSERT INTO minting.keys
 	SELECT a.key, a.algorithm, a.key, k.issuer, k.file, k.jwk || jsonb_build_object('alg', a.algorithm, 'kid', a.key)
 	FROM algorithms a, minting.keys k WHERE a.kind IS NULL AND k.name = 'rs256';
 SELECT minting.make_key('tokens_attacker', 'ES256', 'es256', 'https://tokens.test');
+SELECT minting.make_key('tokens_other_audience', 'EdDSA', 'ed25519', 'https://tokens-audience.test');
 SELECT minting.make_key('tokens_no_kid', 'ES256', NULL, 'https://tokens-no-kid.test');
 SELECT minting.make_key('tokens_one_key', 'ES256', 'the-only', 'https://tokens-one-key.test');
 
@@ -114,6 +115,16 @@ INSERT INTO tries (expected, description, token)
 	FROM minting.keys, LATERAL (VALUES ('signed by somebody else under a known key id', '{}'),
 		('signed by somebody else, key in the header', jsonb_build_object('jwk', jwk, 'jku', 'https://marker.test/jwks'))) h (description, more)
 	WHERE name = 'tokens_attacker';
+-- Nothing that somebody else says is believed, nor answered in detail: which audiences are ours, say.
+INSERT INTO tries (expected, description, token)
+	SELECT '28T03', 'signed by somebody else, ' || coalesce(changes, 'without exp'),
+		minted('tokens_attacker', utf8('{"alg":"ES256","kid":"es256"}'), utf8(CASE WHEN changes IS NULL THEN claims('{}', 'exp') ELSE claims(changes::jsonb) END))
+	FROM unnest(ARRAY[NULL, '{"exp": 1}', '{"exp": "marker"}', '{"nbf": 9999999999}', '{"iat": "marker"}', '{"aud": 1}', '{"aud": "better-auth:session-cache"}', '{"azp": null}',
+		'{"sts": "pending"}', '{"act": {}}', '{"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}']) changes;
+INSERT INTO tries (expected, description, token)
+	SELECT '28T03', 'signed by somebody else, ' || coalesce(aud, 'no audience'),
+		minted('tokens_other_audience', utf8('{"alg":"EdDSA","kid":"ed25519"}'), utf8(claims(jsonb_strip_nulls(jsonb_build_object('iss', 'https://tokens-audience.test', 'aud', aud)))))
+	FROM unnest(ARRAY[NULL, 'api-1', 'marker']) aud;
 INSERT INTO tries (expected, description, token)
 	SELECT '28T03', 'claims changed, ' || key, regexp_replace(signed(good(key)), '\.[^.]*\.', '.' || encoded(utf8(claims('{"sub": "marker-other"}'))) || '.') FROM algorithms;
 INSERT INTO tries (expected, description, token)
