@@ -85,17 +85,15 @@ skip_run(const char *p, bool with_dots)
 /*
  * Does what looks like a JWS in compact form begin here: a run of base64url
  * that decodes to '{"' or '{' and white space ("ey", "ew", "eg", "eQ", "ek"),
- * followed by a dot?
+ * followed by a dot?  *end is behind that run, if it was looked at.
  */
 static bool
-begins_token(const char *p)
+begins_token(const char *p, const char **end)
 {
-	const char *end;
-
 	if (p[0] != 'e' || p[1] == '\0' || strchr("ywgQk", p[1]) == NULL)
 		return false;
-	end = skip_run(p, false);
-	return *end == '.' && end - p >= MIN_HEADER_CHARS;
+	*end = skip_run(p, false);
+	return **end == '.' && *end - p >= MIN_HEADER_CHARS;
 }
 
 /*
@@ -112,11 +110,15 @@ begins_secret(const char *p)
 /*
  * The first token or secret in text.  It goes as far as skip_run() does, over
  * dots in a token.
+ *
+ * A run over many lines is looked at once: where it does not end as a token
+ * does, none begins in it further on.
  */
 static const char *
 find_token(const char *text)
 {
 	const char *p = text;
+	const char *none_before = text;
 
 	for (;;)
 	{
@@ -125,7 +127,7 @@ find_token(const char *text)
 			if (*p++ == '\0')
 				return NULL;
 		}
-		if (begins_token(p) || begins_secret(p))
+		if ((p >= none_before && begins_token(p, &none_before)) || begins_secret(p))
 			return p;
 		while (is_base64url(*p))
 			p++;
@@ -171,7 +173,7 @@ redact(char **field, MemoryContext context)
 	{
 		appendBinaryStringInfo(&clean, rest, token - rest);
 		appendStringInfoString(&clean, REPLACEMENT);
-		rest = skip_run(token, begins_token(token));
+		rest = skip_run(token, !begins_secret(token));
 	}
 	appendStringInfoString(&clean, rest);
 	*field = clean.data;

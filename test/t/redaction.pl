@@ -208,6 +208,18 @@ ask($session, 'SELECT 1');
 $session->quit;
 $holder->quit;
 
+# ---- the cost ----
+
+# What looks like the beginning of a token on every line is looked at once a line: nothing could interrupt that.
+{
+	my $timed_out;
+	my $long = "/* " . "ey\n" x 300_000 . " */ SELECT 'a message', 1 / 0";
+
+	$node->psql('postgres', $long, timeout => $PostgreSQL::Test::Utils::timeout_default, timed_out => \$timed_out, stderr => \my $err);
+	ok(!$timed_out, 'a long statement of beginnings is done with');
+	like($err, qr/division by zero/, 'and has its error');
+}
+
 # ---- pg_stat_statements ----
 
 # It keeps the text of a utility statement as it is. Loaded before or after it, tenancy keeps one with a token out.
