@@ -168,11 +168,29 @@ is_materialized(Portal portal)
 		 portal->strategy == PORTAL_UTIL_SELECT);
 }
 
+static bool
+is_held_by(const HeldCursor *held, Portal portal)
+{
+	return held->creation_time == portal->creation_time && strcmp(held->name, portal->name) == 0;
+}
+
+/*
+ * Once for each identity: a portal may run any number of statements by way of
+ * its functions, and all that is remembered is looked through by each.
+ */
 static void
 remember_held(Portal portal, const TnIdentity *identity)
 {
-	HeldCursor *held = MemoryContextAllocZero(TopMemoryContext, sizeof(HeldCursor));
+	dlist_iter	iter;
+	HeldCursor *held;
 
+	dlist_foreach(iter, &held_cursors)
+	{
+		held = dlist_container(HeldCursor, node, iter.cur);
+		if (is_held_by(held, portal) && tn_session_same_identity(&held->identity, identity))
+			return;
+	}
+	held = MemoryContextAllocZero(TopMemoryContext, sizeof(HeldCursor));
 	strlcpy(held->name, portal->name, NAMEDATALEN);
 	held->creation_time = portal->creation_time;
 	held->identity = *identity;
@@ -226,7 +244,7 @@ close_held(void)
 	{
 		HeldCursor *held = dlist_container(HeldCursor, node, iter.cur);
 		Portal		portal = GetPortalByName(held->name);
-		bool		gone = !PortalIsValid(portal) || portal->creation_time != held->creation_time;
+		bool		gone = !PortalIsValid(portal) || !is_held_by(held, portal);
 
 		/* One that is running now is looked at again after the next statement. */
 		if (!gone && (portal->status == PORTAL_ACTIVE || is_current(&held->identity)))

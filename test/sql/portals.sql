@@ -108,6 +108,15 @@ SELECT pg_temp.fetch_under_another(:'bob', 'EXECUTE prepared');
 
 \c - :admin
 SET client_min_messages = warning;
+\echo == what the functions of a statement ask, however often, is remembered of it once
+LOAD 'tenancy';
+CREATE FUNCTION pg_temp.ask(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM status FROM tenancy.session(); RETURN i; END';
+CREATE FUNCTION pg_temp.used() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT used_bytes FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext'); END $$;
+CREATE TEMPORARY TABLE asked (i int);
+SET tenancy.session_token = :'alice';
+WITH a AS (INSERT INTO asked SELECT pg_temp.ask(i) FROM generate_series(1, 1000) i RETURNING pg_temp.used())
+SELECT CASE WHEN max(used) - min(used) < 50000 THEN 'as large as before' ELSE 'larger by ' || max(used) - min(used) END FROM a;
+RESET tenancy.session_token;
 DROP TABLE portals_note;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'portals_note';
 DELETE FROM tenancy.resource_types WHERE name = 'portals_note';
