@@ -9,8 +9,9 @@
  * with that value.  For whoever a policy applies to, the scans of tables with
  * row security count only the rows that they return, our own tables below our
  * views among them.  Nor are buffers counted, of which a row that is fetched
- * takes one more.  That goes for auto_explain too, whose messages a client can
- * ask to be sent.
+ * takes one more, nor WAL, which is written where it is found with dead ones
+ * beside it.  That goes for auto_explain too, whose messages a client can ask
+ * to be sent.
  *
  * Whether a policy was evaluated does not matter: where no row passes the
  * conditions before it, none is.
@@ -31,13 +32,38 @@
 static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
 
 static void
-hide_buffers(PlanState *state)
+hide_usage_of(Instrumentation *counts)
 {
-	memset(&state->instrument->bufusage, 0, sizeof(BufferUsage));
+	memset(&counts->bufusage, 0, sizeof(BufferUsage));
+	memset(&counts->walusage, 0, sizeof(WalUsage));
+}
+
+static void
+hide_usage(PlanState *state)
+{
+	hide_usage_of(state->instrument);
 	if (state->worker_instrument != NULL)
 	{
 		for (int i = 0; i < state->worker_instrument->num_workers; i++)
-			memset(&state->worker_instrument->instrument[i].bufusage, 0, sizeof(BufferUsage));
+			hide_usage_of(&state->worker_instrument->instrument[i]);
+	}
+}
+
+/*
+ * A BitmapAnd leaves out the rest once there is no row left, of any org: they
+ * have all been run as often as it was.
+ */
+static void
+hide_which_ran(const Instrumentation *all, PlanState **plans, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Instrumentation *counts = plans[i]->instrument;
+
+		counts->running = all->running;
+		counts->nloops = all->nloops;
+		INSTR_TIME_SET_ZERO(counts->counter);
+		counts->firsttuple = counts->startup = counts->total = 0;
 	}
 }
 
@@ -48,13 +74,21 @@ hide_counts(PlanState *state, void *arg)
 	Relation	rel;
 
 	if (counts != NULL)
-		hide_buffers(state);
+		hide_usage(state);
 	switch (counts == NULL ? T_Invalid : nodeTag(state))
 	{
 			/* They count index entries; which table's is not at hand. */
-		case T_BitmapIndexScanState:
 		case T_BitmapAndState:
+			hide_which_ran(counts, ((BitmapAndState *) state)->bitmapplans, ((BitmapAndState *) state)->nplans);
+			counts->tuplecount = counts->ntuples = 0;
+			break;
+
 		case T_BitmapOrState:
+			hide_which_ran(counts, ((BitmapOrState *) state)->bitmapplans, ((BitmapOrState *) state)->nplans);
+			counts->tuplecount = counts->ntuples = 0;
+			break;
+
+		case T_BitmapIndexScanState:
 			counts->tuplecount = counts->ntuples = 0;
 			break;
 
