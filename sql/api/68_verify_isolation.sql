@@ -7,7 +7,7 @@
 --   * For superusers. Everything happens in a subtransaction that is always rolled back: an issuer with a key that nobody knows, its
 --     users, orgs and rows. Other connections never see them, and nothing of them can be used afterwards.
 --   * No code of a table's owner runs with the superuser's rights: rows are made, found and compared as the owner, attempts are made as
---     the application's role. Neither can become anybody else.
+--     the application's role. Neither can become anybody else. A table whose partitions bring code of other owners is not tried.
 --   * An attempt is judged by what happened, not by what is defined. One that could not be made has not passed.
 --   * The result says nothing of what is in a row.
 
@@ -70,7 +70,8 @@ END
 $$;
 COMMENT ON FUNCTION tenancy.isolation_sessions() IS 'Internal: makes the users that verify_isolation() tries as; their tokens and ids, by the name of the session.';
 
--- Whatever the table's resource type knows is granted, and nothing on another: code in the table's way runs with these tokens.
+-- Whatever the table's resource type knows is granted, and nothing on another: code in the table's way runs with these tokens. Which type
+-- it is say the policies, hence the owner: never one of tenancy's own.
 CREATE OR REPLACE FUNCTION tenancy.isolation_enrol(user_id uuid, org_id uuid, resource_type text)
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -78,7 +79,7 @@ DECLARE
 BEGIN
 	INSERT INTO tenancy.roles (name) VALUES ('i' || replace(gen_random_uuid()::text, '-', '')) RETURNING id INTO new_role;
 	INSERT INTO tenancy.role_permissions (role_id, resource_type, action)
-	SELECT new_role, t.name, a FROM tenancy.resource_types t, unnest(t.actions) a WHERE t.name = isolation_enrol.resource_type;
+	SELECT new_role, t.name, a FROM tenancy.resource_types t, unnest(t.actions) a WHERE t.name = isolation_enrol.resource_type AND NOT t.shipped;
 	INSERT INTO tenancy.memberships (user_id, org_id) VALUES (isolation_enrol.user_id, isolation_enrol.org_id);
 	INSERT INTO tenancy.membership_roles (user_id, org_id, role_id) VALUES (isolation_enrol.user_id, isolation_enrol.org_id, new_role);
 END
@@ -88,6 +89,32 @@ COMMENT ON FUNCTION tenancy.isolation_enrol(uuid, uuid, text) IS 'Internal: make
 -- ---------------------------------------------------------------------------------------------
 -- A row to try with
 -- ---------------------------------------------------------------------------------------------
+
+-- What a check of the column, or of its domain, names is what it is likely to accept: its constants, the numbers beside them if it compares,
+-- and text of that length. They take turns with what isolation_value() makes up, which has the first two.
+CREATE OR REPLACE FUNCTION tenancy.isolation_checked_value(target regclass, attnum int2, turn integer)
+RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE base AS (
+		SELECT t.oid, t.typcategory, t.typbasetype FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+		WHERE a.attrelid = isolation_checked_value.target AND a.attnum = isolation_checked_value.attnum
+		UNION ALL
+		SELECT t.oid, t.typcategory, t.typbasetype FROM pg_type t JOIN base b ON t.oid = b.typbasetype),
+	candidate AS (
+		SELECT CASE WHEN m.found[2] IS NULL THEN replace(m.found[1], '''''', '''')
+				WHEN b.typcategory = 'N' THEN (m.found[2]::numeric + n.step)::text
+				WHEN b.typcategory = 'S' AND m.found[2] ~ '^\d{1,3}$' THEN repeat('v', m.found[2]::integer + n.step)
+				ELSE m.found[2] END AS value,
+			row_number() OVER (ORDER BY abs(n.step), n.step DESC, c.oid, m.place) - 1 AS place, count(*) OVER () AS candidates
+		FROM base b CROSS JOIN pg_constraint c
+		CROSS JOIN LATERAL (SELECT pg_get_expr(c.conbin, c.conrelid)) e (expression)
+		CROSS JOIN LATERAL regexp_matches(e.expression, '''((?:[^'']|'''')*)''|\m(\d+(?:\.\d+)?)\M', 'g') WITH ORDINALITY m (found, place)
+		JOIN (VALUES (0), (1), (-1)) n (step) ON n.step = 0 OR m.found[2] IS NOT NULL AND e.expression ~ '[<>] '
+		WHERE b.typbasetype = 0 AND c.contype = 'c' AND (c.contypid IN (SELECT d.oid FROM base d)
+			OR c.conrelid = isolation_checked_value.target AND c.conkey = ARRAY[isolation_checked_value.attnum]))
+	SELECT c.value FROM candidate c
+	WHERE isolation_checked_value.turn > 2 AND isolation_checked_value.turn % 2 = 1 AND c.place = (isolation_checked_value.turn / 2 - 1) % c.candidates
+$$;
+COMMENT ON FUNCTION tenancy.isolation_checked_value(regclass, int2, integer) IS 'Internal: some value that the checks of a column name, as text; null if it is not its turn.';
 
 -- Not what the column means: something of its type. Two kinds take turns, since a check may accept one only. Null for a type that
 -- nothing is known of.
@@ -106,10 +133,11 @@ RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN b.typname = 'uuid' THEN gen_random_uuid()::text
 		WHEN b.typname = 'xml' THEN '<v/>'
 		WHEN b.typname = 'point' THEN '(0,0)'
+		WHEN b.typtype = 'c' THEN (SELECT '(' || repeat(',', count(*)::integer - 1) || ')' FROM pg_type c JOIN pg_attribute a ON a.attrelid = c.typrelid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid = b.oid)
 		WHEN b.oid = '"char"'::regtype THEN 'v'
 		ELSE CASE b.typcategory
 			WHEN 'S' THEN 'v' || left(replace(gen_random_uuid()::text, '-', ''), 12) || CASE WHEN isolation_value.turn % 2 = 0 THEN '@example.com' ELSE '' END
-			WHEN 'N' THEN (1 + floor(random() * CASE WHEN isolation_value.turn % 2 = 0 THEN 9 WHEN b.typname IN ('int4', 'int8') THEN 2000000000 ELSE 30000 END))::integer::text
+			WHEN 'N' THEN CASE WHEN isolation_value.turn % 4 = 3 THEN '0' ELSE (1 + floor(random() * CASE WHEN isolation_value.turn % 2 = 0 THEN 9 WHEN b.typname IN ('int4', 'int8') THEN 1000000000 ELSE 30000 END))::integer::text END
 			WHEN 'B' THEN 'false'
 			WHEN 'D' THEN 'now'
 			WHEN 'T' THEN '1 day'
@@ -140,12 +168,24 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp A
 $$;
 COMMENT ON FUNCTION tenancy.isolation_bounds(regclass) IS 'Internal: the partition keys of a table and of those that it is a partition of, with a value where the bounds name one.';
 
--- Columns of a unique key across orgs, which would refuse a second row with the same value.
+-- Columns of a unique key or an exclusion constraint across orgs, which would refuse a second row with the same value; and what its
+-- expressions and generated columns are made of.
 CREATE OR REPLACE FUNCTION tenancy.isolation_keys(target regclass, org_column name, OUT index_id oid, OUT attnum int2)
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT i.indexrelid, k.attnum FROM pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k (attnum)
-	WHERE i.indrelid = isolation_keys.target AND i.indisunique AND NOT EXISTS (SELECT FROM pg_attribute o
-		WHERE o.attrelid = i.indrelid AND o.attname = isolation_keys.org_column AND o.attnum = ANY (i.indkey::int2[]))
+	WITH key AS (
+		SELECT i.indexrelid, d.refobjsubid::int2 AS attnum
+		FROM pg_index i JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+		WHERE i.indrelid = isolation_keys.target AND i.indexprs IS NOT NULL AND (i.indisunique OR i.indisexclusion) AND d.refobjsubid > 0
+		UNION
+		SELECT i.indexrelid, k.attnum FROM pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k (attnum)
+		WHERE i.indrelid = isolation_keys.target AND (i.indisunique OR i.indisexclusion))
+	SELECT k.indexrelid, c.attnum FROM key k CROSS JOIN LATERAL (
+		SELECT k.attnum
+		UNION SELECT d.refobjsubid::int2 FROM pg_attrdef g JOIN pg_attribute a ON a.attrelid = g.adrelid AND a.attnum = g.adnum AND a.attgenerated <> ''
+		JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = g.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.adrelid
+		WHERE g.adrelid = isolation_keys.target AND g.adnum = k.attnum) c (attnum)
+	WHERE k.indexrelid NOT IN (SELECT o.indexrelid FROM key o JOIN pg_attribute a ON a.attrelid = isolation_keys.target AND a.attnum = o.attnum
+		AND a.attname = isolation_keys.org_column)
 $$;
 COMMENT ON FUNCTION tenancy.isolation_keys(regclass, name) IS 'Internal: the columns of a table''s unique keys that do not hold the org column.';
 
@@ -163,7 +203,8 @@ RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 				THEN quote_nullable(isolation_insert.given ->> a.attname)
 			WHEN b.value IS NOT NULL THEN quote_literal(b.value)
 			WHEN a.atthasdef OR a.attidentity <> '' THEN NULL
-			WHEN a.attnotnull OR k.attnum IS NOT NULL OR t.typnotnull THEN quote_literal(tenancy.isolation_value(a.atttypid, isolation_insert.turn))
+			WHEN a.attnotnull OR k.attnum IS NOT NULL OR t.typnotnull THEN quote_literal(coalesce(
+				tenancy.isolation_checked_value(a.attrelid, a.attnum, isolation_insert.turn), tenancy.isolation_value(a.atttypid, isolation_insert.turn)))
 			END AS literal
 		FROM pg_attribute a
 		JOIN pg_type t ON t.oid = a.atttypid
@@ -177,6 +218,17 @@ RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	FROM cell c WHERE c.literal IS NOT NULL
 $$;
 COMMENT ON FUNCTION tenancy.isolation_insert(regclass, name, uuid, jsonb, boolean, integer, regrole) IS 'Internal: the statement that inserts a row for an org, of given values or made up.';
+
+-- A statement on a table runs the checks and index expressions of its partitions and children, and the partition keys above it.
+CREATE OR REPLACE FUNCTION tenancy.isolation_has_one_owner(target regclass)
+RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE member AS (
+		SELECT coalesce(pg_partition_root(isolation_has_one_owner.target), isolation_has_one_owner.target)::oid AS relid
+		UNION
+		SELECT i.inhrelid FROM member m JOIN pg_inherits i ON i.inhparent = m.relid)
+	SELECT count(DISTINCT c.relowner) = 1 FROM member m JOIN pg_class c ON c.oid = m.relid
+$$;
+COMMENT ON FUNCTION tenancy.isolation_has_one_owner(regclass) IS 'Internal: whether a table, and all that it has partitions and children in common with, belong to one role.';
 
 -- What a row refers to, in the same org: rows made up in the tables of its foreign keys. Without it, a trigger that looks at the
 -- inserted row would never run, as the foreign key refuses the row.
@@ -195,7 +247,7 @@ BEGIN
 		JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = u.attnum
 		JOIN pg_attribute r ON r.attrelid = c.confrelid AND r.attnum = u.refnum
 		WHERE c.conrelid = isolation_references.target AND c.contype = 'f'
-			AND c.confrelid NOT IN ('tenancy.organizations'::regclass, isolation_references.target)
+			AND c.confrelid NOT IN ('tenancy.organizations'::regclass, isolation_references.target) AND tenancy.isolation_has_one_owner(c.confrelid)
 		GROUP BY c.oid HAVING bool_or(a.attnotnull)
 	LOOP
 		FOR turn IN 1..4 LOOP
@@ -203,7 +255,7 @@ BEGIN
 				found := tenancy.ask_as_owner(k.referred,
 					tenancy.isolation_insert(k.referred, coalesce(k.org_column, ''), org, turn => turn) || ' RETURNING ' || k.pairs, '')::jsonb;
 				EXIT;
-			EXCEPTION WHEN OTHERS THEN
+			EXCEPTION WHEN OTHERS OR assert_failure THEN
 				-- A shared table: any row serves.
 				found := CASE WHEN k.org_column IS NULL
 					THEN tenancy.ask_as_owner(k.referred, format('SELECT %s FROM %s LIMIT 1', k.pairs, k.referred), '')::jsonb END;
@@ -227,19 +279,24 @@ DECLARE
 		FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped);
 	answer constant text := 'format(''tableoid = %s AND ctid = %L'', tableoid, ctid)';
 BEGIN
+	IF NOT tenancy.isolation_has_one_owner(target) THEN
+		problem := 'its partitions belong to several roles, whose code would run with each other''s rights';
+		RETURN;
+	END IF;
 	PERFORM set_config('session_replication_role', 'replica', true);
-	FOR turn IN 1..16 LOOP
+	FOR turn IN 1..24 LOOP
 		BEGIN
 			org := tenancy.isolation_org();
 			place := tenancy.ask_as_owner(target, tenancy.isolation_insert(target, org_column, org,
 				tenancy.isolation_references(target, org), turn => turn) || ' RETURNING ' || answer, '');
 			EXIT WHEN place IS NOT NULL;
 			problem := 'its triggers insert nothing';
-		EXCEPTION WHEN OTHERS THEN
+		EXCEPTION WHEN OTHERS OR assert_failure THEN
 			problem := 'SQLSTATE ' || sqlstate;
 		END;
 	END LOOP;
 	IF place IS NULL THEN
+		problem := format('it has no row, and none could be made up (%s)', problem);
 		place := tenancy.ask_as_owner(target, format('SELECT %s FROM %s WHERE %I IS NOT NULL LIMIT 1', answer, target, org_column), '');
 	END IF;
 	IF place IS NOT NULL THEN
@@ -290,7 +347,7 @@ RETURNS SETOF record LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 		FROM pg_index i CROSS JOIN LATERAL unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k (attnum)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 		WHERE i.indexrelid IN (SELECT u.index_id FROM tenancy.isolation_keys(target, org_column) u)
-			AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate
+			AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate
 			-- A null conflicts with nothing.
 			AND content ->> a.attname IS NOT NULL
 		GROUP BY i.indexrelid, i.indnkeyatts HAVING count(*) = i.indnkeyatts
@@ -363,7 +420,7 @@ BEGIN
 		ELSE tenancy.ask_as_owner(target, crossed, coalesce(witness, ''))::boolean END;
 	stage := 'done';
 	RAISE EXCEPTION 'to be undone';
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN OTHERS OR assert_failure THEN
 	GET STACKED DIAGNOSTICS constraint_name = CONSTRAINT_NAME, column_name = COLUMN_NAME, table_name = TABLE_NAME, schema_name = SCHEMA_NAME;
 	state := sqlstate;
 	IF stage = 'done' THEN
@@ -472,7 +529,7 @@ BEGIN
 	SELECT * INTO place FROM tenancy.isolation_place(target, org_column);
 	IF place.pin IS NULL THEN
 		attempt := 'any';
-		detail := format('could not be tried: it has no row, and none could be made up (%s)', place.problem);
+		detail := 'could not be tried: ' || place.problem;
 		FOREACH database_role IN ARRAY roles LOOP
 			RETURN NEXT;
 		END LOOP;
@@ -516,14 +573,14 @@ BEGIN
 					FROM tenancy.isolation_of_table(p.relid, p.org_column, p.resource_type, roles, sessions.tokens, sessions.users) t;
 				undoing := true;
 				RAISE EXCEPTION 'to be undone';
-			EXCEPTION WHEN OTHERS THEN
+			EXCEPTION WHEN OTHERS OR assert_failure THEN
 				CONTINUE WHEN undoing;
 				RETURN QUERY SELECT p.relid, NULL::regrole, 'any', NULL::boolean, format('could not be tried: SQLSTATE %s', sqlstate);
 			END;
 		END LOOP;
 		tried := true;
 		RAISE EXCEPTION 'to be undone';
-	EXCEPTION WHEN OTHERS THEN
+	EXCEPTION WHEN OTHERS OR assert_failure THEN
 		IF NOT tried THEN
 			RAISE;
 		END IF;

@@ -24,6 +24,14 @@ CREATE TABLE verified.typed (a text NOT NULL UNIQUE, b integer NOT NULL, c numer
 	i uuid NOT NULL, j jsonb NOT NULL, k bytea NOT NULL, l text[] NOT NULL, m verified.mood NOT NULL, n verified.email, o inet NOT NULL, p int4range NOT NULL, q bit(3) NOT NULL, r char(2) NOT NULL,
 	s integer GENERATED ALWAYS AS (b + 1) STORED, t name NOT NULL, u money NOT NULL, v int4multirange NOT NULL, w point NOT NULL, x tsvector NOT NULL, y varchar(3) NOT NULL, z "char" NOT NULL);
 CREATE TABLE verified."odd ""name (%s" ("strange ""col" text NOT NULL DEFAULT 'x', "org ""id" uuid, "%I" text UNIQUE);
+-- What checks ask for is read from them, and unique is an expression, a generated column or a range.
+CREATE DOMAIN verified.percentage AS integer CHECK (VALUE BETWEEN 40 AND 60);
+CREATE TABLE verified.checked (state text NOT NULL CHECK (state IN ('new', 'it''s done')), size numeric NOT NULL CHECK (size > 100 AND size < 102), code text NOT NULL CHECK (char_length(code) = 40),
+	share verified.percentage NOT NULL, fraction numeric(2,2) NOT NULL, kind char(2) NOT NULL CHECK (kind = 'ab' OR kind = 'cd'));
+CREATE TYPE verified.pair AS (a integer, b text);
+CREATE TABLE verified.keyed (mail text NOT NULL, number integer NOT NULL, double integer GENERATED ALWAYS AS (number * 2) STORED UNIQUE, during int4range NOT NULL DEFAULT '[1,2]', pair verified.pair NOT NULL,
+	EXCLUDE USING gist (during WITH &&, int4range(number, number, '[]') WITH &&));
+CREATE UNIQUE INDEX ON verified.keyed (lower(mail));
 -- Refers to a protected table, in its own org, to a shared one and to itself; checked at commit.
 CREATE TABLE verified.shared (code verified.email PRIMARY KEY);
 CREATE TABLE verified.parent (id integer PRIMARY KEY, mail verified.email, org_id uuid NOT NULL, UNIQUE (org_id, id));
@@ -47,7 +55,7 @@ CREATE TABLE verified.diverted (id integer, org_id uuid);
 CREATE FUNCTION verified.divert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.org_id := tenancy.current_org(); RETURN NEW; END $$;
 CREATE TRIGGER divert BEFORE INSERT OR UPDATE ON verified.diverted FOR EACH ROW EXECUTE FUNCTION verified.divert();
 SELECT tenancy.protect(t, CASE WHEN t = 'verified."odd ""name (%s"'::regclass THEN 'odd_thing' END, CASE WHEN t = 'verified."odd ""name (%s"'::regclass THEN 'org "id' ELSE 'org_id' END::name)
-FROM unnest('{verified.typed,verified.parent,verified.child,verified.by_time,verified.by_kind,verified.by_org,verified.only_org,verified.refusing,verified.diverted}'::regclass[] || 'verified."odd ""name (%s"'::regclass) t \g /dev/null
+FROM unnest('{verified.typed,verified.checked,verified.keyed,verified.parent,verified.child,verified.by_time,verified.by_kind,verified.by_org,verified.only_org,verified.refusing,verified.diverted}'::regclass[] || 'verified."odd ""name (%s"'::regclass) t \g /dev/null
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA verified TO regress_tenancy_app;
 SELECT * FROM verified.findings;
 SELECT object, count(*) FROM verified.tried() GROUP BY object ORDER BY object::text;
@@ -76,7 +84,7 @@ ROLLBACK;
 
 \echo == holes: each is found
 -- Fewer tables from here on, to save time.
-DROP TABLE verified.typed, verified."odd ""name (%s", verified.by_kind, verified.by_org, verified.only_org, verified.refusing, verified.diverted;
+DROP TABLE verified.typed, verified.checked, verified.keyed, verified."odd ""name (%s", verified.by_kind, verified.by_org, verified.only_org, verified.refusing, verified.diverted;
 CREATE PROCEDURE verified.show(hole text) LANGUAGE plpgsql AS $$
 DECLARE
 	f record;
@@ -184,6 +192,48 @@ SELECT setval('trap.superusers', 1, false), setval('trap.dbas', 1, false), setva
 SELECT attempt, passed, detail FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" = 'trap.bait'::regclass AND passed IS NOT TRUE;
 SELECT (SELECT is_called FROM trap.superusers) AS superuser, (SELECT is_called FROM trap.dbas) AS dba, (SELECT last_value > 20 FROM trap.calls) AS called;
 
+-- A partition's code would run as the owner of the table that it is a partition of.
+SELECT setval('trap.superusers', 1, false), setval('trap.calls', 1, false) \g /dev/null
+CREATE TABLE verified.divided (id integer, org_id uuid NOT NULL) PARTITION BY LIST (id);
+SET ROLE regress_tenancy_trap;
+CREATE TABLE trap.part (id integer, org_id uuid NOT NULL);
+RESET ROLE;
+ALTER TABLE verified.divided ATTACH PARTITION trap.part DEFAULT;
+ALTER TABLE trap.part OWNER TO :"dba";
+SELECT tenancy.protect('verified.divided');
+GRANT SELECT, INSERT, UPDATE, DELETE ON verified.divided, trap.part TO regress_tenancy_app;
+SELECT DISTINCT "table", passed FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" IN ('verified.divided'::regclass, 'trap.part'::regclass) ORDER BY 1;
+ALTER TABLE trap.part OWNER TO regress_tenancy_trap;
+ALTER TABLE trap.part ADD CHECK (trap.constant(1)), ADD CHECK (trap.constant(id));
+CREATE TABLE verified.refers (id integer PRIMARY KEY, part_id integer NOT NULL);
+ALTER TABLE verified.divided ADD UNIQUE (id);
+ALTER TABLE verified.refers ADD FOREIGN KEY (part_id) REFERENCES verified.divided (id);
+SELECT tenancy.protect('verified.refers');
+SELECT setval('trap.superusers', 1, false), setval('trap.calls', 1, false) \g /dev/null
+SELECT "table", database_role, attempt, passed, detail FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" IN ('verified.divided'::regclass, 'trap.part'::regclass) ORDER BY 1;
+SELECT count(*) > 10 AS tried FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" = 'verified.refers'::regclass;
+SELECT (SELECT is_called FROM trap.superusers) AS superuser;
+DROP TABLE verified.refers, verified.divided;
+-- The owner can name another resource type in the policies, but nobody gets the permissions of tenancy's own types.
+CREATE TABLE trap.inviting (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+CREATE SEQUENCE trap.inviters;
+GRANT ALL ON trap.inviting, trap.inviters TO regress_tenancy_app, regress_tenancy_trap;
+REVOKE TRUNCATE ON trap.inviting FROM regress_tenancy_app;
+CREATE FUNCTION trap.invite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF tenancy.can_i('create', 'invitation') THEN PERFORM nextval('trap.inviters'); END IF; RETURN NEW; END $$;
+CREATE TRIGGER invite BEFORE INSERT ON trap.inviting FOR EACH ROW EXECUTE FUNCTION trap.invite();
+SELECT tenancy.protect('trap.inviting');
+DO $$
+DECLARE
+	p record;
+BEGIN
+	FOR p IN SELECT w.policy, w.using_expr, w.check_expr FROM tenancy.protection_policies('org_id', 'invitation') w LOOP
+		EXECUTE format('ALTER POLICY %I ON trap.inviting', p.policy) || coalesce(' USING (' || p.using_expr || ')', '') || coalesce(' WITH CHECK (' || p.check_expr || ')', '');
+	END LOOP;
+END
+$$;
+SELECT DISTINCT passed, detail FROM tenancy.verify_isolation('regress_tenancy_app') WHERE "table" = 'trap.inviting'::regclass AND passed IS NOT TRUE;
+SELECT is_called AS may_invite FROM trap.inviters;
+
 \echo == code of a table does not pass for the wall, nor hide the table
 CREATE TABLE verified.own_code (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text, deleted boolean NOT NULL DEFAULT false);
 CREATE FUNCTION verified.refuse_empty() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -205,6 +255,14 @@ CREATE TRIGGER delete_softly BEFORE DELETE ON verified.own_code FOR EACH ROW EXE
 SELECT tenancy.protect('verified.own_code');
 GRANT SELECT, INSERT, UPDATE, DELETE ON verified.own_code TO regress_tenancy_app;
 SELECT * FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+-- An assertion, which PL/pgSQL's OTHERS leaves out.
+BEGIN;
+CREATE FUNCTION verified.assert_nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ASSERT false; END $$;
+CREATE TRIGGER assert_nothing BEFORE INSERT OR UPDATE ON verified.own_code FOR EACH ROW EXECUTE FUNCTION verified.assert_nothing();
+SELECT count(*) FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+ALTER TABLE verified.own_code ENABLE ALWAYS TRIGGER assert_nothing;
+SELECT * FROM verified.findings WHERE object = 'verified.own_code'::regclass;
+ROLLBACK;
 BEGIN;
 DROP POLICY tenancy_wall_create ON verified.own_code;
 DROP POLICY tenancy_create ON verified.own_code;
@@ -265,5 +323,5 @@ DROP SCHEMA verified CASCADE;
 DROP ROLE regress_tenancy_trap;
 DELETE FROM tenancy.organizations WHERE slug LIKE 'verify-%';
 DELETE FROM tenancy.users WHERE name LIKE 'verify-%';
-DELETE FROM tenancy.role_permissions WHERE resource_type IN (SELECT name FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden'));
-DELETE FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden');
+DELETE FROM tenancy.role_permissions WHERE resource_type IN (SELECT name FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden', 'checked', 'keyed', 'divided', 'refers', 'inviting'));
+DELETE FROM tenancy.resource_types WHERE NOT shipped AND name IN ('note', 'typed', 'parent', 'child', 'by_time', 'by_kind', 'by_org', 'only_org', 'refusing', 'diverted', 'odd_thing', 'bait', 'own_code', 'hidden', 'checked', 'keyed', 'divided', 'refers', 'inviting');
