@@ -45,15 +45,48 @@ CREATE OR REPLACE VIEW tenancy.doctor_exempt_roles AS
 	SELECT r.oid AS role FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolbypassrls;
 COMMENT ON VIEW tenancy.doctor_exempt_roles IS 'Internal: superusers, and roles with BYPASSRLS.';
 
--- Functions that somebody else wrote and an application may call.
+-- Functions that somebody else wrote and an application may call; or sets off, as triggers: these need no privilege to run.
 CREATE OR REPLACE VIEW tenancy.doctor_callable AS
-	SELECT p.oid AS funcid, p.proowner, p.pronamespace, p.prosecdef, p.proconfig, p.prosrc, p.prolang
+	SELECT p.oid AS funcid, p.proowner, p.pronamespace, p.prosecdef, p.proconfig, p.prosrc, p.prolang, k.is_trigger
 	FROM pg_catalog.pg_proc p
-	WHERE p.oid >= 16384 AND p.prorettype NOT IN ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype)
+	CROSS JOIN LATERAL (SELECT p.prorettype IN ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype) AS is_trigger) k
+	WHERE p.oid >= 16384
 		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
-		AND EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
-			WHERE a.grantee <> p.proowner AND (a.grantee = 0 OR a.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r)));
-COMMENT ON VIEW tenancy.doctor_callable IS 'Internal: functions that applications may call, but those of extensions and of PostgreSQL.';
+		AND CASE WHEN k.is_trigger
+			THEN EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgfoid = p.oid AND t.tgenabled <> 'D')
+				OR EXISTS (SELECT FROM pg_catalog.pg_event_trigger t WHERE t.evtfoid = p.oid AND t.evtenabled <> 'D')
+			ELSE EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+				WHERE a.grantee <> p.proowner AND (a.grantee = 0 OR a.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r))) END;
+COMMENT ON VIEW tenancy.doctor_callable IS 'Internal: functions that applications may call or set off, but those of extensions and of PostgreSQL.';
+
+-- A view with security_invoker asks for the rights of whoever uses it, in another view too.
+CREATE OR REPLACE VIEW tenancy.doctor_readers AS
+	WITH RECURSIVE reads AS (
+		SELECT p.relid FROM tenancy.doctor_protected p
+		UNION
+		SELECT w.ev_class FROM reads r
+		JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.relid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+		JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1')
+	SELECT r.relid, c.relname, c.relkind, c.relowner, EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o
+		WHERE c.relkind = 'v' AND o.option_name = 'security_invoker' AND o.option_value::boolean) AS invokes
+	FROM reads r JOIN pg_catalog.pg_class c ON c.oid = r.relid;
+COMMENT ON VIEW tenancy.doctor_readers IS 'Internal: protected tables, and the views and materialized views over them.';
+
+-- Columns that hold an org: they refer to one, are called so, or as the org column of a protected table, and then refer to nothing else.
+CREATE OR REPLACE VIEW tenancy.doctor_org_columns AS
+	WITH used AS MATERIALIZED (SELECT DISTINCT p.org_column FROM tenancy.protections p)
+	SELECT DISTINCT ON (c.oid) c.oid AS relid, c.relkind, a.attname AS org_column, a.atttypid
+	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+	LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.conkey = ARRAY[a.attnum] AND k.confrelid = 'tenancy.organizations'::pg_catalog.regclass
+	WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
+		AND (k.oid IS NOT NULL
+			OR a.attname = 'org_id' AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('uuid'::pg_catalog.regtype, 'text'::pg_catalog.regtype, 'varchar'::pg_catalog.regtype, 'bpchar'::pg_catalog.regtype)
+			OR a.attname IN (SELECT u.org_column FROM used u) AND a.atttypid = 'uuid'::pg_catalog.regtype
+				AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid AND o.conkey = ARRAY[a.attnum] AND o.contype IN ('f', 'p')))
+	ORDER BY c.oid, k.oid IS NULL, a.attname <> 'org_id', a.attnum;
+COMMENT ON VIEW tenancy.doctor_org_columns IS 'Internal: the tables, protected or not, that seem to have an org column.';
 
 CREATE OR REPLACE FUNCTION tenancy.doctor_grantee(role oid)
 RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -112,29 +145,71 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifi
 		format('ALTER TABLE %s VALIDATE CONSTRAINT %I', p.relid::regclass, n.conname)
 	FROM protected p JOIN not_valid n ON n.conrelid = p.relid
 	UNION ALL
-	-- Policies under our names, of which none says any more by which column or for which type.
+	-- Policies under our names, of which none says any more by which column, or for which type: nothing else looks at the table then.
 	SELECT 'protection_unreadable', 'error', p.relid::regclass::text, 'The policies that have the names of tenancy''s do not name an org column and a resource type.',
-		tenancy.doctor_protect_statement(p.relid, p.org_column, p.resource_type)
-	FROM tenancy.protections p WHERE p.org_column IS NULL AND p.resource_type IS NULL
+		tenancy.doctor_protect_statement(p.relid, coalesce(p.org_column, o.org_column), p.resource_type)
+	FROM tenancy.protections p LEFT JOIN tenancy.doctor_org_columns o USING (relid) WHERE p.org_column IS NULL OR p.resource_type IS NULL
 $$;
 COMMENT ON FUNCTION tenancy.doctor_protection() IS 'Internal: checks of doctor() on what protect() makes.';
 
 CREATE OR REPLACE FUNCTION tenancy.doctor_open_tables()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE child AS (
+		SELECT p.relid AS parent, i.inhrelid AS top, i.inhrelid AS relid FROM tenancy.protections p JOIN pg_inherits i ON i.inhparent = p.relid JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE NOT c.relispartition AND i.inhrelid NOT IN (SELECT o.relid FROM tenancy.doctor_protected o)
+		UNION
+		SELECT h.parent, h.top, i.inhrelid FROM child h JOIN pg_inherits i ON i.inhparent = h.relid),
+	unguarded AS MATERIALIZED (
+		SELECT c.oid AS relid FROM pg_class c
+		WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+			AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p) AND NOT tenancy.is_shared(c.oid)
+			AND c.oid NOT IN (SELECT h.relid FROM child h)
+			AND (c.relkind = 'f' OR (SELECT o.detail FROM tenancy.protection_obstacle(c.oid) o) IS NULL))
 	-- Somebody meant its rows to be an org's, and everybody sees them.
 	SELECT 'unprotected_table', 'error', t.relid::regclass::text, format('It has an org column, %I, and is neither protected nor declared shared.', t.org_column),
 		CASE WHEN t.atttypid <> 'uuid'::regtype THEN format('ALTER TABLE %s ALTER COLUMN %I TYPE uuid USING %2$I::uuid; ', t.relid::regclass, t.org_column) ELSE '' END
 			|| tenancy.doctor_protect_statement(t.relid, t.org_column, NULL)
-	FROM (SELECT DISTINCT ON (c.oid) c.oid AS relid, a.attname AS org_column, a.atttypid
-		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.conkey = ARRAY[a.attnum] AND k.confrelid = 'tenancy.organizations'::regclass
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
-			AND (k.oid IS NOT NULL OR a.attname = 'org_id' AND a.atttypid IN ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype))
-			AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p) AND NOT tenancy.is_shared(c.oid)
-			AND NOT EXISTS (SELECT FROM pg_inherits i JOIN tenancy.doctor_protected p ON p.relid = i.inhparent WHERE i.inhrelid = c.oid)
-			AND (SELECT o.detail FROM tenancy.protection_obstacle(c.oid) o) IS NULL
-		ORDER BY c.oid, k.oid IS NULL, a.attnum) t
+	FROM tenancy.doctor_org_columns t JOIN unguarded u USING (relid)
+	WHERE t.relkind <> 'f'
+	UNION ALL
+	-- It has no org column, but what it belongs to has: the lines of an org's invoices.
+	SELECT 'unprotected_reference', 'error', f.relid::regclass::text, format('Applications use it, it refers to %s, which is protected, and it is neither protected nor declared shared.', f.ref),
+		concat(CASE WHEN NOT f.has_column THEN format('ALTER TABLE %s ADD COLUMN %I uuid; ', f.relid::regclass, f.org_column) END,
+			format('SET session_replication_role = replica; UPDATE %s t SET %I = r.%2$I FROM %s r WHERE %s AND t.%2$I IS NULL; RESET session_replication_role; ',
+				f.relid::regclass, f.org_column, f.ref, f.joined),
+			tenancy.doctor_protect_statement(f.relid, f.org_column, NULL))
+	FROM (SELECT DISTINCT ON (k.conrelid) k.conrelid AS relid, k.confrelid::regclass AS ref, p.org_column, j.joined,
+			EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attname = p.org_column AND NOT a.attisdropped) AS has_column
+		FROM pg_constraint k JOIN unguarded u ON u.relid = k.conrelid
+		JOIN tenancy.protections p ON p.relid = k.confrelid AND p.org_column IS NOT NULL
+		CROSS JOIN LATERAL (SELECT string_agg(format('r.%I = t.%I', b.attname, a.attname), ' AND ' ORDER BY x.i) AS joined FROM unnest(k.conkey, k.confkey) WITH ORDINALITY x (key, ref, i)
+			JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.key JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = x.ref) j
+		WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid NOT IN (SELECT o.relid FROM tenancy.doctor_org_columns o)
+			AND EXISTS (SELECT FROM tenancy.doctor_grants g WHERE g.relid = k.conrelid AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+				AND (g.grantee = 0 OR g.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r)))
+		ORDER BY k.conrelid, k.oid) f
+	UNION ALL
+	-- Nothing covers what is read from elsewhere.
+	SELECT 'foreign_table_readable', 'error', t.relid::regclass::text, format('It is a foreign table with an org column, %I, and row security does not cover it.', t.org_column),
+		string_agg(DISTINCT format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', t.relid::regclass, tenancy.doctor_grantee(g.grantee)), '; ')
+	FROM tenancy.doctor_org_columns t JOIN tenancy.doctor_grants g USING (relid)
+	WHERE t.relkind = 'f' AND NOT tenancy.is_shared(t.relid) AND (g.grantee = 0 OR g.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r))
+	GROUP BY t.relid, t.org_column
+	UNION ALL
+	-- Through a parent its own policies do not count.
+	SELECT 'open_parent', 'error', i.inhparent::regclass::text, format('It is open, and through it the rows of %s can be reached, which is protected.', i.inhrelid::regclass),
+		CASE WHEN c.relispartition THEN tenancy.doctor_protect_statement(pg_partition_root(i.inhrelid), p.org_column, p.resource_type)
+			ELSE format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::regclass, i.inhparent::regclass) END
+	FROM tenancy.protections p JOIN pg_inherits i ON i.inhrelid = p.relid JOIN pg_class c ON c.oid = p.relid
+	WHERE p.org_column IS NOT NULL AND i.inhparent NOT IN (SELECT o.relid FROM tenancy.doctor_protected o)
+		AND NOT (c.relispartition AND pg_partition_root(i.inhrelid) IN (SELECT o.relid FROM tenancy.doctor_protected o))
+	UNION ALL
+	-- Its checks and triggers run with the rights of whoever writes the whole, and its owner can drop its policies.
+	SELECT 'partition_of_another_owner', 'warning', m.member::text, format('It belongs to %s, and is a partition of %s, which belongs to %s.', c.relowner::regrole, p.relid::regclass, p.relowner::regrole),
+		format('ALTER TABLE %s OWNER TO %s', m.member, p.relowner::regrole)
+	FROM tenancy.doctor_protected p, tenancy.protection_members(p.relid) m (member) JOIN pg_class c ON c.oid = m.member
+	WHERE p.relkind = 'p' AND NOT p.relispartition AND c.relowner <> p.relowner
 	UNION ALL
 	-- Row security does not follow when a partition is addressed by its own name.
 	SELECT 'open_partition', 'error', m.member::text, format('It is a partition of %s, which is protected, and has no policies itself: addressed by its own name it is open.', p.relid::regclass),
@@ -142,11 +217,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM tenancy.doctor_protected p, tenancy.protection_members(p.relid) m (member)
 	WHERE p.relkind = 'p' AND NOT p.relispartition AND m.member NOT IN (SELECT o.relid FROM tenancy.doctor_protected o)
 	UNION ALL
-	-- Nor along plain inheritance.
-	SELECT 'open_inheritance_child', 'error', i.inhrelid::regclass::text, format('It inherits from %s, which is protected, and is open itself.', i.inhparent::regclass),
-		format('ALTER TABLE %s NO INHERIT %s; %s', i.inhrelid::regclass, i.inhparent::regclass, tenancy.doctor_protect_statement(i.inhrelid, p.org_column, p.resource_type))
-	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN tenancy.protections p ON p.relid = i.inhparent
-	WHERE NOT c.relispartition AND i.inhrelid NOT IN (SELECT o.relid FROM tenancy.doctor_protected o)
+	-- Nor along plain inheritance. What inherits from the child hangs on it.
+	SELECT 'open_inheritance_child', 'error', h.top::regclass::text, format('It inherits from %s, which is protected, and is open itself.', h.parent::regclass),
+		concat_ws('; ', (SELECT string_agg(format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::regclass, i.inhparent::regclass), '; ' ORDER BY i.inhrelid, i.inhseqno)
+				FROM pg_inherits i WHERE i.inhrelid = ANY (array_agg(h.relid))),
+			string_agg(tenancy.doctor_protect_statement(h.relid, p.org_column, p.resource_type), '; ' ORDER BY h.relid))
+	FROM child h JOIN tenancy.protections p ON p.relid = h.parent GROUP BY h.parent, h.top
 	UNION ALL
 	-- It cannot cross orgs, for the wall; but inside the org it allows what no role grants.
 	SELECT 'permissive_policy', 'error', p.relid::regclass::text, format('The permissive policy %I, which is not tenancy''s, allows within the org what no role grants.', o.polname),
@@ -169,8 +245,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		-- One with an org column is unprotected_table already, a child of a protected one open_inheritance_child.
 		AND c.oid::regclass::text NOT IN (SELECT o.object FROM tenancy.doctor_open_tables() o)
 	UNION ALL
-	SELECT 'guard_disabled', 'error', 'tenancy_guard', 'The event trigger of guarded schemas is disabled, so new tables are not guarded.', 'ALTER EVENT TRIGGER tenancy_guard ENABLE ALWAYS'
-	FROM pg_event_trigger t WHERE t.evtname = 'tenancy_guard' AND t.evtenabled <> 'A' AND EXISTS (SELECT FROM tenancy.guarded_schemas)
+	SELECT 'guard_disabled', 'error', quote_ident(t.evtname), 'The event trigger of guarded schemas is disabled, so new tables are not guarded.', format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', t.evtname)
+	FROM pg_event_trigger t WHERE t.evtfoid = 'tenancy.guard_new_tables()'::regprocedure AND t.evtenabled <> 'A' AND EXISTS (SELECT FROM tenancy.guarded_schemas)
 	UNION ALL
 	-- Its tables have no guard under the new name, and another schema of the old one would have.
 	SELECT 'guarded_schema_missing', 'warning', quote_ident(g.schema_name), 'A guarded schema was dropped or renamed.', format('SELECT tenancy.unguard_schema(%L)', g.schema_name)
@@ -198,6 +274,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifi
 				LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 				WHERE a.attname = p.org_column OR a.attidentity <> '' OR a.atttypid = 'uuid'::regtype OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(')
 			AND NOT EXISTS (SELECT FROM pg_constraint r WHERE r.contype = 'f' AND r.conindid = i.indexrelid)) u
+	UNION ALL
+	-- So are exclusion constraints. gist compares uuids by an extension.
+	SELECT 'exclusion_across_orgs', 'notice', format('%s.%I', p.relid::regclass, k.conname), 'It excludes rows across all orgs: an error tells that another org has such a row.',
+		concat(CASE WHEN m.amname = 'gist' AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gist') THEN 'CREATE EXTENSION btree_gist; ' END,
+			format('ALTER TABLE %s DROP CONSTRAINT %I; ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s', p.relid::regclass, k.conname,
+				regexp_replace(pg_get_constraintdef(k.oid), '\(', format('(%s WITH =, ', replace(quote_ident(p.org_column), '\', '\\')))))
+	FROM protected p JOIN pg_constraint k ON k.conrelid = p.relid AND k.contype = 'x' AND k.conparentid = 0
+	JOIN pg_class c ON c.oid = k.conindid JOIN pg_am m ON m.oid = c.relam AND m.amname IN ('gist', 'btree')
+	WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p.relid AND a.attname = p.org_column AND a.attnum = ANY (k.conkey))
+	UNION ALL
+	-- One row that many orgs refer to takes theirs along.
+	SELECT 'cascade_across_orgs', 'warning', r.oid::regclass::text, format('%s has %s on it, and with a row of it rows of every org in %s are %s.', tenancy.doctor_grantee(g.grantee), g.privilege_type, p.relid::regclass,
+			CASE WHEN g.privilege_type = 'DELETE' AND k.confdeltype = 'c' THEN 'deleted' ELSE 'changed' END),
+		format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', r.oid::regclass, tenancy.doctor_grantee(g.grantee))
+	FROM protected p JOIN pg_constraint k ON k.conrelid = p.relid AND k.contype = 'f' AND k.conparentid = 0
+	JOIN pg_class r ON r.oid = k.confrelid AND NOT r.relrowsecurity AND r.relnamespace <> 'tenancy'::regnamespace
+	JOIN tenancy.doctor_grants g ON g.relid = r.oid AND (g.grantee = 0 OR g.grantee IN (SELECT a.acts_as FROM tenancy.doctor_applications a))
+	WHERE g.privilege_type = 'DELETE' AND k.confdeltype IN ('c', 'n', 'd')
+		OR g.privilege_type = 'UPDATE' AND k.confupdtype IN ('c', 'n', 'd')
+			AND (g.column_name IS NULL OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attname = g.column_name AND a.attnum = ANY (k.confkey)))
 	UNION ALL
 	-- A row may refer to another org's, which tells that it is there, and lets ON DELETE reach across.
 	SELECT 'foreign_key_across_orgs', 'warning', format('%s.%I', f.relid::regclass, f.conname), format('It lets a row refer to a row of another org in %s, and tells whether that exists.', f.ref),
@@ -236,6 +332,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		AS k (privilege, severity, why) ON k.privilege = g.privilege_type
 	WHERE g.grantee = 0 OR g.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r)
 	UNION ALL
+	-- As GRANT ALL in default privileges gives them on each table to come.
+	SELECT 'default_privilege', 'warning', d.defaclrole::regrole || coalesce(' in ' || quote_ident(n.nspname), ''),
+		format('%s will have %s on each new table.', tenancy.doctor_grantee(a.grantee), string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type)),
+		format('ALTER DEFAULT PRIVILEGES FOR ROLE %s%s REVOKE %s ON TABLES FROM %s', d.defaclrole::regrole, ' IN SCHEMA ' || quote_ident(n.nspname),
+			string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), tenancy.doctor_grantee(a.grantee))
+	FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) a LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+	WHERE d.defaclobjtype = 'r' AND a.privilege_type IN ('TRUNCATE', 'TRIGGER', 'REFERENCES', 'MAINTAIN') AND a.grantee <> d.defaclrole
+		AND (a.grantee = 0 OR a.grantee IN (SELECT r.acts_as FROM tenancy.doctor_applications r))
+	GROUP BY d.defaclrole, n.nspname, a.grantee
+	UNION ALL
 	-- Whoever owns the function can rewrite it, and it runs as each role that writes the table.
 	SELECT 'foreign_trigger_function', 'warning', t.tgfoid::regprocedure::text, format('Trigger %I on %s runs it with the rights of whoever writes there, and it belongs to another role, %s.',
 			t.tgname, p.relid::regclass, f.proowner::regrole),
@@ -262,16 +368,11 @@ COMMENT ON FUNCTION tenancy.doctor_attachments() IS 'Internal: checks of doctor(
 CREATE OR REPLACE FUNCTION tenancy.doctor_views()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH RECURSIVE reads AS (
-		SELECT p.relid FROM tenancy.doctor_protected p
-		UNION
-		SELECT w.ev_class FROM reads r
-		JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.relid AND d.classid = 'pg_rewrite'::regclass
-		JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_type = '1'),
+	WITH reads AS MATERIALIZED (SELECT r.* FROM tenancy.doctor_readers r),
 	-- Somebody who is subject to row security may use it. An application: directly, or through another view, of whose owner.
 	exposed AS (
 		SELECT r.relid, CASE WHEN bool_or(g.grantee = 0 OR g.grantee IN (SELECT a.acts_as FROM tenancy.doctor_applications a)
-				OR g.grantee IN (SELECT c.relowner FROM reads o JOIN pg_class c ON c.oid = o.relid)) THEN 'error' ELSE 'notice' END AS severity,
+				OR g.grantee IN (SELECT o.relowner FROM reads o)) THEN 'error' ELSE 'notice' END AS severity,
 			string_agg(DISTINCT format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', r.relid::regclass, tenancy.doctor_grantee(g.grantee)), '; ') AS revoke
 		FROM reads r JOIN tenancy.doctor_grants g ON g.relid = r.relid
 		WHERE g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND g.grantee NOT IN (SELECT e.role FROM tenancy.doctor_exempt_roles e)
@@ -279,35 +380,54 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	-- It reads with its owner's rights. Of an owner who is subject to row security the policies hold, as they ask for the session's org.
 	SELECT 'view_bypasses_row_security', e.severity, e.relid::regclass::text, format('It reads protected tables with the rights of %s, to whom row security does not apply.', c.relowner::regrole),
 		format('ALTER VIEW %s SET (security_invoker = true)', e.relid::regclass)
-	FROM exposed e JOIN pg_class c ON c.oid = e.relid AND c.relkind = 'v'
+	FROM exposed e JOIN reads c ON c.relid = e.relid AND c.relkind = 'v' AND NOT c.invokes
 	WHERE c.relowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x)
-		AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
+		AND EXISTS (SELECT FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.ev_class
+			JOIN reads r ON r.relid = d.refobjid AND NOT r.invokes WHERE w.ev_class = e.relid AND w.ev_type = '1')
 	UNION ALL
 	-- It has no policies, and holds what its owner saw.
 	SELECT 'materialized_view_readable', e.severity, e.relid::regclass::text, 'It holds rows of protected tables, and row security does not cover it.', e.revoke
-	FROM exposed e JOIN pg_class c ON c.oid = e.relid AND c.relkind = 'm'
+	FROM exposed e JOIN reads c ON c.relid = e.relid AND c.relkind = 'm'
+	UNION ALL
+	-- What a rule does, it does with the rights of the owner of what it is on, security_invoker or not.
+	SELECT 'rule_bypasses_row_security', CASE WHEN bool_or(g.grantee = 0 OR g.grantee IN (SELECT a.acts_as FROM tenancy.doctor_applications a)) THEN 'error' ELSE 'notice' END,
+		c.oid::regclass::text, format('Rule %I reaches protected tables with the rights of %s, to whom row security does not apply.', w.rulename, c.relowner::regrole),
+		format('DROP RULE %I ON %s', w.rulename, c.oid::regclass)
+	FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN tenancy.doctor_grants g ON g.relid = c.oid
+	WHERE w.ev_type <> '1' AND c.relowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x) AND c.oid NOT IN (SELECT p.relid FROM tenancy.doctor_protected p)
+		AND g.privilege_type IN ('INSERT', 'UPDATE', 'DELETE') AND g.grantee NOT IN (SELECT x.role FROM tenancy.doctor_exempt_roles x)
+		AND EXISTS (SELECT FROM pg_depend d JOIN reads r ON r.relid = d.refobjid AND NOT r.invokes
+			WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.ev_class)
+	GROUP BY c.oid, c.relowner, w.rulename
 $$;
 COMMENT ON FUNCTION tenancy.doctor_views() IS 'Internal: checks of doctor() on views and materialized views.';
 
 CREATE OR REPLACE FUNCTION tenancy.doctor_functions()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	-- A body is text, so its words are compared. What it puts together at run time is not found. strpos() is the quicker look before.
-	SELECT 'definer_function', 'warning', f.funcid::regprocedure::text, format('It names protected tables and runs with the rights of %s, to whom row security does not apply.', f.proowner::regrole),
+	-- A body is text, so its words are compared. What it puts together at run time is not found. strpos() is the quicker look before. A
+	-- trigger does what it does, and no more: most are on purpose.
+	SELECT 'definer_function', CASE WHEN f.is_trigger THEN 'notice' ELSE 'warning' END, f.funcid::regprocedure::text,
+		format('It names protected tables, or views of them, and runs with the rights of %s, to whom row security does not apply.', f.proowner::regrole),
 		format('ALTER ROUTINE %s SECURITY INVOKER', f.funcid::regprocedure)
 	FROM tenancy.doctor_callable f
 	WHERE f.prosecdef AND f.proowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x)
-		AND EXISTS (SELECT FROM tenancy.doctor_protected p JOIN pg_class c ON c.oid = p.relid
+		AND EXISTS (SELECT FROM tenancy.doctor_readers c
 			WHERE strpos(f.prosrc, c.relname) > 0 AND f.prosrc ~ format('(^|\W)%s(\W|$)', regexp_replace(c.relname, '(\W)', '\\\1', 'g'))
-				OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.funcid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.relid))
+				OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.funcid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.relid))
 	UNION ALL
-	-- What it calls without a schema can be somebody else's, found first in the caller's path.
-	SELECT 'definer_search_path', 'warning', f.funcid::regprocedure::text, format('It runs with the rights of %s and the caller''s search_path, so a caller can put functions of their own in place of those it means.', f.proowner::regrole),
-		format('ALTER ROUTINE %s SET search_path = pg_catalog, %I, pg_temp', f.funcid::regprocedure, n.nspname)
+	-- What it calls without a schema can be somebody else's, found first in the caller's path; a table, also in pg_temp, which comes first
+	-- unless it is named. An empty path makes it name all schemas.
+	SELECT 'definer_search_path', 'warning', f.funcid::regprocedure::text,
+		CASE WHEN c.path IS NULL
+			THEN format('It runs with the rights of %s and the caller''s search_path, so a caller can put functions of their own in place of those it means.', f.proowner::regrole)
+			ELSE format('It runs with the rights of %s and a search_path without pg_temp at its end, so a caller can put temporary tables, with triggers, in place of those it means.', f.proowner::regrole) END,
+		format('ALTER ROUTINE %s SET search_path = %s, pg_temp', f.funcid::regprocedure, coalesce(c.path, 'pg_catalog, ' || quote_ident(n.nspname)))
 	FROM tenancy.doctor_callable f JOIN pg_namespace n ON n.oid = f.pronamespace JOIN pg_language l ON l.oid = f.prolang
+	LEFT JOIN LATERAL (SELECT substr(s, length('search_path=') + 1) AS path FROM unnest(f.proconfig) s WHERE s LIKE 'search\_path=%') c ON true
 	WHERE f.prosecdef AND l.lanname NOT IN ('c', 'internal')
 		AND (f.proowner IN (SELECT x.role FROM tenancy.doctor_exempt_roles x) OR f.proowner IN (SELECT p.relowner FROM tenancy.doctor_protected p))
-		AND NOT EXISTS (SELECT FROM unnest(f.proconfig) s WHERE s LIKE 'search\_path=%')
+		AND coalesce(c.path !~ '(^|[ ,"])pg_temp($|[ ,"])' AND c.path <> '""', true)
 	UNION ALL
 	-- PostgreSQL calls it with hidden rows before the policies decide; an error or a NOTICE tells of them.
 	SELECT 'leakproof_function', 'warning', p.oid::regprocedure::text, 'It is marked leakproof by hand, so row security lets it see the rows of other orgs.',
@@ -366,6 +486,34 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM tenancy.doctor_protected p, pg_extension e
 	WHERE e.extname = 'tenancy' AND p.relowner IN (SELECT a.role FROM tenancy.doctor_applications a)
 	UNION ALL
+	-- Whoever owns the schema can drop what is in it, and put something else there; pg_database_owner is the owner of public.
+	SELECT 'application_owns_schema', 'error', quote_ident(n.nspname), format('Protected tables are in it, and it belongs to %s, which an application can act as.', n.nspowner::regrole),
+		format('ALTER SCHEMA %I OWNER TO %s', n.nspname, e.extowner::regrole)
+	FROM pg_namespace n, pg_extension e
+	WHERE e.extname = 'tenancy' AND n.nspowner IN (SELECT a.acts_as FROM tenancy.doctor_applications a)
+		AND n.oid IN (SELECT c.relnamespace FROM tenancy.doctor_protected p JOIN pg_class c ON c.oid = p.relid)
+	UNION ALL
+	SELECT 'application_owns_database', 'error', quote_ident(d.datname), format('It belongs to %s, which an application can act as.', d.datdba::regrole),
+		format('ALTER DATABASE %I OWNER TO %s', d.datname, e.extowner::regrole)
+	FROM pg_database d, pg_extension e
+	WHERE e.extname = 'tenancy' AND d.datname = current_database() AND d.datdba IN (SELECT a.acts_as FROM tenancy.doctor_applications a)
+	UNION ALL
+	-- An application's role may be a group of those that log in. That of an administrator may be a member without any application using it.
+	SELECT 'application_by_membership', 'warning', r.oid::regrole::text, format('It has all that %s may, so that an application could use it, and it %s.', m.application::regrole, concat_ws(' and ',
+			CASE WHEN r.rolsuper THEN 'is a superuser' WHEN r.rolbypassrls THEN 'has BYPASSRLS' END, CASE WHEN o.owns THEN 'owns protected tables' END)),
+		string_agg(format('REVOKE %s FROM %s', m.roleid::regrole, r.oid::regrole), '; ')
+	FROM (WITH RECURSIVE inheritor AS (
+			SELECT DISTINCT a.role AS application, a.role AS roleid, a.role AS member FROM tenancy.doctor_applications a
+			UNION
+			SELECT i.application, m.roleid, m.member FROM inheritor i JOIN pg_auth_members m ON m.roleid = i.member JOIN pg_roles r ON r.oid = m.member
+			-- From PostgreSQL 16 on it is a matter of each membership.
+			WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, r.rolinherit))
+		SELECT * FROM inheritor) m
+	JOIN pg_roles r ON r.oid = m.member AND r.rolcanlogin
+	CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM tenancy.doctor_protected p WHERE p.relowner = r.oid) AS owns) o
+	WHERE m.member <> m.roleid AND (r.rolsuper OR r.rolbypassrls OR o.owns) AND r.oid NOT IN (SELECT a.role FROM tenancy.doctor_applications a)
+	GROUP BY r.oid, m.application, r.rolsuper, r.rolbypassrls, o.owns
+	UNION ALL
 	-- Also without INHERIT: SET ROLE is enough. What PostgreSQL's own roles are members of (below 16384) comes with those.
 	SELECT DISTINCT 'application_is_member', k.severity, m.member::regrole::text, format('An application that uses it can act as %s, which %s.', m.roleid::regrole, k.why), format('REVOKE %s FROM %s', m.roleid::regrole, m.member::regrole)
 	FROM tenancy.doctor_applications a JOIN pg_auth_members m ON m.member = a.acts_as AND m.member >= 16384 JOIN pg_roles r ON r.oid = m.roleid
@@ -377,7 +525,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		(5, r.oid IN (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'tenancy'), 'error', 'owns the extension'),
 		(6, r.oid IN (SELECT p.relowner FROM tenancy.doctor_protected p), 'error', 'owns protected tables and can drop their policies'),
 		(7, r.rolname IN ('pg_read_all_data', 'pg_write_all_data'), 'warning', 'reaches all tables and views, those without row security too'),
-		(8, r.rolname IN ('pg_monitor', 'pg_read_all_stats'), 'warning', 'sees what other sessions run, and statistics of every org'))
+		(8, r.rolname = 'pg_maintain', 'warning', 'can lock all tables, which stops every org'),
+		(9, r.rolname IN ('pg_monitor', 'pg_read_all_stats'), 'warning', 'sees what other sessions run, and statistics of every org'))
 		AS v (rank, applies, severity, why) WHERE v.applies ORDER BY v.rank LIMIT 1) k
 	UNION ALL
 	-- pg_db_role_setting can be read by everybody.
@@ -465,8 +614,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass::text, c.relowner FROM pg_class c
 		WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind IN ('r', 'v')
 		UNION ALL
-		SELECT 'FUNCTION', p.oid::regprocedure::text, p.proowner FROM pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace) o (kind, identity, owner)
+		SELECT 'FUNCTION', p.oid::regprocedure::text, p.proowner FROM pg_proc p WHERE p.pronamespace = 'tenancy'::regnamespace
+		UNION ALL
+		SELECT 'SCHEMA', 'tenancy', n.nspowner FROM pg_namespace n WHERE n.nspname = 'tenancy') o (kind, identity, owner)
 	WHERE e.extname = 'tenancy' AND o.owner <> e.extowner
+	UNION ALL
+	-- Without it the names in them mean what the caller's search_path says.
+	SELECT 'function_search_path', 'error', p.oid::regprocedure::text, 'It runs with the rights of its owner, and its search_path is not what it was made with.',
+		format('ALTER FUNCTION %s SET search_path = pg_catalog, pg_temp', p.oid::regprocedure)
+	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	WHERE p.pronamespace = 'tenancy'::regnamespace AND p.prosecdef AND l.lanname <> 'c' AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 $$;
 COMMENT ON FUNCTION tenancy.doctor_privileges() IS 'Internal: checks of doctor() on who may use tenancy''s own objects.';
 
@@ -594,9 +751,9 @@ COMMENT ON FUNCTION tenancy.doctor_superadmin_emails() IS 'Internal: the check o
 -- ---------------------------------------------------------------------------------------------
 
 -- A definer because tenancy's tables are its owner's. A superadmin runs the installation, and sees what is wrong with it; what
--- PostgreSQL shows superusers alone stays theirs.
+-- PostgreSQL shows superusers alone stays theirs. Compiling the checks takes longer than running them.
 CREATE OR REPLACE FUNCTION tenancy.doctor(OUT check_id text, OUT severity text, OUT object text, OUT problem text, OUT remedy text)
-RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM tenancy.assert_administrator('examine the installation');

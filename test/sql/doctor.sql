@@ -69,6 +69,39 @@ CREATE TABLE shop.number (org_id integer);
 CREATE TEMPORARY TABLE passing (org_id uuid);
 SELECT clinic.examine();
 SELECT schema_name, table_name, org_column, resource_type, complete FROM tenancy.protected_tables ORDER BY 2;
+-- By a domain; and by the name that another table's org column has, unless it refers to something else or is the key.
+CREATE DOMAIN shop.org AS uuid;
+CREATE TABLE shop.by_domain (org_id shop.org);
+CREATE TABLE shop.by_same_name (owner_org uuid);
+CREATE TABLE shop.person (owner_org uuid PRIMARY KEY);
+CREATE TABLE shop.pet (owner_org uuid REFERENCES shop.person);
+SELECT clinic.examine();
+-- Its rows belong to rows of an org. One that no application uses, or that is declared shared, may be the DBA's.
+INSERT INTO tenancy.organizations (id, slug, name) VALUES ('00000000-0000-4000-8000-0000000000aa', 'acme', 'Acme');
+CREATE TABLE shop.invoice (id bigint GENERATED ALWAYS AS IDENTITY, at date, PRIMARY KEY (id, at));
+SELECT tenancy.protect('shop.invoice');
+INSERT INTO shop.invoice (at, org_id) VALUES ('2025-01-01', '00000000-0000-4000-8000-0000000000aa');
+CREATE TABLE shop."line ""s""" (invoice bigint, at date, FOREIGN KEY (invoice, at) REFERENCES shop.invoice (id, at));
+INSERT INTO shop."line ""s""" VALUES (1, '2025-01-01');
+CREATE FUNCTION shop.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON shop."line ""s""" FOR EACH ROW EXECUTE FUNCTION shop.refuse();
+SELECT * FROM tenancy.doctor();
+GRANT SELECT ON shop."line ""s""" TO regress_tenancy_client;
+SELECT tenancy.share_table('shop', 'line "s"');
+SELECT * FROM tenancy.doctor();
+SELECT tenancy.unshare_table('shop', 'line "s"');
+SELECT clinic.examine();
+SELECT clinic.examine();
+SELECT * FROM shop."line ""s""";
+DROP TABLE shop."line ""s""", shop.invoice, shop.by_domain, shop.pet, shop.person, shop.by_same_name;
+DROP FUNCTION shop.refuse();
+DELETE FROM tenancy.organizations;
+CREATE FOREIGN DATA WRAPPER regress_tenancy_wrapper;
+CREATE SERVER regress_tenancy_server FOREIGN DATA WRAPPER regress_tenancy_wrapper;
+CREATE FOREIGN TABLE shop.abroad (org_id uuid) SERVER regress_tenancy_server;
+SELECT * FROM tenancy.doctor();
+GRANT SELECT (org_id), INSERT ON shop.abroad TO regress_tenancy_client;
+SELECT clinic.examine();
 
 \echo == protection that was undone
 ALTER TABLE shop.contact DISABLE ROW LEVEL SECURITY;
@@ -90,18 +123,64 @@ DROP POLICY tenancy_wall_create ON shop.by_name; DROP POLICY tenancy_wall_update
 ALTER POLICY tenancy_wall_read ON shop.by_name USING (true);
 SELECT clinic.examine();
 
+-- All of them, so that none says any more for which type, or by which column.
+CREATE PROCEDURE clinic.alter_policies(expression text) LANGUAGE plpgsql AS $$
+DECLARE
+	p record;
+BEGIN
+	FOR p IN SELECT polname, polqual, polwithcheck FROM pg_policy WHERE polrelid = 'shop.by_reference'::regclass LOOP
+		EXECUTE format('ALTER POLICY %I ON shop.by_reference', p.polname) || CASE WHEN p.polqual IS NOT NULL THEN format(' USING (%s)', expression) ELSE '' END
+			|| CASE WHEN p.polwithcheck IS NOT NULL THEN format(' WITH CHECK (%s)', expression) ELSE '' END;
+	END LOOP;
+END
+$$;
+CALL clinic.alter_policies('owner_org IS NOT NULL');
+SELECT clinic.examine();
+CALL clinic.alter_policies('tenancy.require_org(''read'', ''by_reference'') IS NOT NULL');
+SELECT clinic.examine();
+SELECT table_name, org_column, resource_type, complete FROM tenancy.protected_tables WHERE table_name = 'by_reference';
+
 \echo == partitions and children
 CREATE TABLE shop.event (at date) PARTITION BY RANGE (at);
 SELECT tenancy.protect('shop.event');
 CREATE TABLE shop.event_2025 PARTITION OF shop.event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE shop.contact_archive (until date) INHERITS (shop.contact);
+CREATE TABLE shop.old_archive () INHERITS (shop.contact_archive);
 SELECT clinic.examine();
+SELECT table_name, resource_type, complete FROM tenancy.protected_tables WHERE table_name ~ 'archive' ORDER BY 1;
+DROP TABLE shop.old_archive;
+-- The other way round: an open parent.
+CREATE TABLE shop.anything (id bigint NOT NULL);
+ALTER TABLE shop.contact INHERIT shop.anything;
+CREATE TABLE shop.whole (id integer, owner_org uuid NOT NULL) PARTITION BY LIST (id);
+CREATE TABLE shop.part (LIKE shop.whole);
+SELECT tenancy.protect('shop.part', org_column => 'owner_org');
+ALTER TABLE shop.whole ATTACH PARTITION shop.part DEFAULT;
+SELECT clinic.examine();
+ALTER TABLE shop.part OWNER TO regress_tenancy_owner;
+SELECT clinic.examine();
+DROP TABLE shop.whole, shop.anything;
 
 \echo == keys that tell one org of another
 ALTER TABLE shop.contact ADD UNIQUE (email), ADD UNIQUE (org_id, id, email), ADD reference uuid UNIQUE, ADD serial serial UNIQUE;
 CREATE UNIQUE INDEX "by ""lower""" ON shop.contact USING btree (lower(email) text_pattern_ops DESC) INCLUDE (id) WHERE email <> '';
 SELECT clinic.examine();
 \d shop.contact
+ALTER TABLE shop.contact ADD during int4range, ADD CONSTRAINT "over""laps" EXCLUDE USING gist (int4range(id::integer, id::integer + 1) WITH &&, during WITH =) WHERE (email <> '(');
+SELECT clinic.examine();
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.contact'::regclass AND contype = 'x';
+ALTER TABLE shop.contact DROP during;
+CREATE TABLE shop.plan (code text PRIMARY KEY);
+ALTER TABLE shop.contact ADD plan text REFERENCES shop.plan ON DELETE CASCADE ON UPDATE CASCADE;
+GRANT SELECT, INSERT, DELETE, UPDATE ON shop.plan TO regress_tenancy_client;
+GRANT UPDATE (code) ON shop.plan TO PUBLIC;
+GRANT DELETE ON shop.plan TO regress_tenancy_report;
+SELECT clinic.examine();
+ALTER TABLE shop.contact DROP plan, ADD plan text REFERENCES shop.plan;
+GRANT UPDATE, DELETE ON shop.plan TO regress_tenancy_client;
+SELECT clinic.examine();
+ALTER TABLE shop.contact DROP plan;
+DROP TABLE shop.plan;
 CREATE TABLE shop.note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, contact_id bigint, parent bigint REFERENCES shop.note, FOREIGN KEY (contact_id) REFERENCES shop.contact (id) ON DELETE SET NULL,
 	country text);
 ALTER TABLE shop.country ADD PRIMARY KEY (code);
@@ -115,6 +194,11 @@ GRANT ALL ON shop.contact TO regress_tenancy_client;
 GRANT REFERENCES (id) ON shop.contact TO PUBLIC;
 GRANT ALL ON shop.note TO regress_tenancy_owner;
 SELECT clinic.examine();
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop GRANT ALL ON TABLES TO regress_tenancy_client, regress_tenancy_report;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner GRANT SELECT, TRUNCATE ON TABLES TO PUBLIC;
+SELECT clinic.examine();
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop REVOKE ALL ON TABLES FROM regress_tenancy_client, regress_tenancy_report;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner REVOKE ALL ON TABLES FROM PUBLIC;
 CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER "touch it" BEFORE UPDATE ON shop.contact FOR EACH ROW EXECUTE FUNCTION shop.touch();
 SELECT clinic.examine();
@@ -145,6 +229,34 @@ GRANT SELECT ON shop.counts TO regress_tenancy_report;
 ALTER VIEW shop.careful RESET (security_invoker);
 REVOKE ALL ON shop.careful FROM regress_tenancy_client;
 GRANT SELECT ON shop.careful TO regress_tenancy_report;
+SELECT clinic.examine();
+-- In a view of a superuser's one with security_invoker asks for the rights of whoever uses it.
+ALTER VIEW shop.careful SET (security_invoker = true);
+CREATE VIEW shop.outer AS SELECT email FROM shop.careful;
+GRANT SELECT ON shop.outer, shop.careful TO regress_tenancy_client;
+SELECT * FROM tenancy.doctor() WHERE object = 'shop.outer';
+DROP VIEW shop.outer;
+-- A rule has its owner's rights, wherever it is.
+CREATE TABLE shop.inbox (id bigint);
+CREATE RULE "clear ""all""" AS ON DELETE TO shop.inbox DO ALSO DELETE FROM shop.note;
+CREATE VIEW shop.nothing WITH (security_invoker) AS SELECT 1 AS one;
+CREATE RULE clear AS ON INSERT TO shop.nothing DO INSTEAD DELETE FROM shop.note;
+SELECT * FROM tenancy.doctor() WHERE check_id ~ 'rule';
+GRANT DELETE ON shop.inbox TO regress_tenancy_client;
+GRANT INSERT ON shop.nothing TO regress_tenancy_report;
+CREATE RULE harmless AS ON UPDATE TO shop.inbox DO ALSO DELETE FROM shop.careful;
+GRANT UPDATE ON shop.inbox TO regress_tenancy_client;
+SELECT clinic.examine();
+DROP TABLE shop.inbox;
+DROP VIEW shop.nothing;
+CREATE FUNCTION shop.by_view() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT count(*) FROM shop.careful';
+CREATE FUNCTION shop.open_path() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = shop, "odd, one" AS 'SELECT 1::bigint';
+CREATE FUNCTION shop.closed_path() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1::bigint';
+-- Triggers need no privilege to run; one that nothing sets off does nothing.
+CREATE FUNCTION shop.log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO shop.note DEFAULT VALUES; RETURN NEW; END';
+REVOKE EXECUTE ON FUNCTION shop.log() FROM PUBLIC;
+SELECT clinic.examine();
+CREATE TRIGGER log BEFORE INSERT ON shop.country FOR EACH ROW EXECUTE FUNCTION shop.log();
 SELECT clinic.examine();
 CREATE FUNCTION shop.count_contacts(integer DEFAULT 0) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN (SELECT count(*) FROM shop.contact); END';
 CREATE FUNCTION shop.all_notes() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp BEGIN ATOMIC SELECT count(*) FROM shop.note; END;
@@ -186,6 +298,23 @@ SELECT clinic.examine();
 ALTER TABLE shop.country OWNER TO regress_tenancy_client;
 ALTER TABLE shop.note OWNER TO regress_tenancy_client;
 SELECT clinic.examine();
+ALTER SCHEMA shop OWNER TO regress_tenancy_client;
+ALTER DATABASE regress_tenancy_doctor OWNER TO regress_tenancy_client;
+SELECT clinic.examine();
+-- A group that others log in as members of. One without INHERIT has its rights only after SET ROLE, which row security then applies to.
+CREATE ROLE regress_tenancy_login LOGIN BYPASSRLS;
+CREATE ROLE regress_tenancy_between;
+CREATE ROLE regress_tenancy_apart LOGIN BYPASSRLS NOINHERIT;
+GRANT regress_tenancy_client TO regress_tenancy_between, regress_tenancy_apart;
+GRANT regress_tenancy_between TO regress_tenancy_login;
+SELECT clinic.examine();
+ALTER ROLE regress_tenancy_login NOBYPASSRLS;
+GRANT regress_tenancy_between TO regress_tenancy_login;
+SELECT clinic.examine();
+ALTER TABLE shop.note OWNER TO regress_tenancy_login;
+SELECT clinic.examine();
+ALTER TABLE shop.note OWNER TO :"dba";
+DROP ROLE regress_tenancy_login, regress_tenancy_between, regress_tenancy_apart;
 -- By another role, which passes on no rights but can be taken on.
 ALTER ROLE regress_tenancy_group NOINHERIT;
 ALTER TABLE shop.note OWNER TO regress_tenancy_owner;
@@ -213,6 +342,9 @@ GRANT EXECUTE ON FUNCTION tenancy.run_as_owner(regclass, text, uuid) TO regress_
 GRANT CREATE ON SCHEMA tenancy TO regress_tenancy_client;
 ALTER FUNCTION tenancy.can_i(text, text) OWNER TO regress_tenancy_owner;
 ALTER TABLE tenancy.roles OWNER TO regress_tenancy_owner;
+ALTER SCHEMA tenancy OWNER TO regress_tenancy_owner;
+ALTER FUNCTION tenancy.leave_org() RESET ALL;
+ALTER FUNCTION tenancy.list_invitations() SET search_path = pg_catalog, public, pg_temp;
 CREATE ROLE regress_tenancy_hook;
 SELECT tenancy.grant_sync('regress_tenancy_hook');
 SELECT clinic.examine();
@@ -254,9 +386,11 @@ SELECT regexp_replace(clinic.examine(), '[0-9a-f-]{36}', 'UUID');
 SELECT tenancy.distrust_issuer('https://broken.test');
 SELECT tenancy.trust_issuer('https://any.test', clinic.jwks('EdDSA')), tenancy.trust_issuer('https://secret.test', clinic.jwks('HS256'), '{app}');
 SELECT check_id, severity, object, problem, regexp_replace(remedy, '[0-9a-f-]{36}', 'UUID') FROM tenancy.doctor();
--- Which audience, only the DBA knows.
-\set audience app
-UPDATE tenancy.issuers SET audiences = ARRAY[:'audience'] WHERE issuer = 'https://any.test';
+-- Which audience, only the DBA knows. psql looks for variables in the value of a variable, too.
+\set audience 'it''s app'
+SELECT remedy FROM tenancy.doctor() WHERE check_id = 'issuer_without_audience' \gset
+:remedy;
+SELECT issuer, audiences FROM tenancy.issuers WHERE issuer = 'https://any.test';
 SELECT tenancy.distrust_issuer('https://secret.test');
 SELECT clinic.examine();
 

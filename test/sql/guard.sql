@@ -182,12 +182,14 @@ SELECT tenancy.unprotect('guarded.copied');
 ALTER TABLE guarded.country ADD COLUMN org_id uuid;
 SELECT prescribed();
 SELECT remedy FROM tenancy.doctor() WHERE object = 'guarded.copied' \gexec
-ALTER EVENT TRIGGER tenancy_guard DISABLE;
+ALTER EVENT TRIGGER tenancy_guard RENAME TO "re named";
+ALTER EVENT TRIGGER "re named" ENABLE;
 CREATE SCHEMA doomed;
 SELECT tenancy.guard_schema('doomed');
 ALTER SCHEMA doomed RENAME TO "re named";
 SELECT prescribed();
 SELECT remedy FROM tenancy.doctor() WHERE check_id IN ('guard_disabled', 'guarded_schema_missing') \gexec
+ALTER EVENT TRIGGER "re named" RENAME TO tenancy_guard;
 SELECT prescribed();
 SELECT tenancy.guard_schema('"re named"');
 SELECT * FROM tenancy.guarded_schemas ORDER BY 1;
