@@ -139,7 +139,7 @@ RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 			WHEN 'S' THEN 'v' || left(replace(gen_random_uuid()::text, '-', ''), 12) || CASE WHEN isolation_value.turn % 2 = 0 THEN '@example.com' ELSE '' END
 			WHEN 'N' THEN CASE WHEN isolation_value.turn % 4 = 3 THEN '0' ELSE (1 + floor(random() * CASE WHEN isolation_value.turn % 2 = 0 THEN 9 WHEN b.typname IN ('int4', 'int8') THEN 1000000000 ELSE 30000 END))::integer::text END
 			WHEN 'B' THEN 'false'
-			WHEN 'D' THEN 'now'
+			WHEN 'D' THEN CASE isolation_value.turn % 4 WHEN 2 THEN 'infinity' WHEN 0 THEN '-infinity' ELSE 'now' END
 			WHEN 'T' THEN '1 day'
 			WHEN 'I' THEN '127.0.0.1'
 			WHEN 'V' THEN '0' END END
@@ -202,8 +202,9 @@ RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 			WHEN isolation_insert.given ? a.attname AND (NOT isolation_insert.another OR k.attnum IS NULL OR b.column_name IS NOT NULL)
 				THEN quote_nullable(isolation_insert.given ->> a.attname)
 			WHEN b.value IS NOT NULL THEN quote_literal(b.value)
-			WHEN a.atthasdef OR a.attidentity <> '' THEN NULL
-			WHEN a.attnotnull OR k.attnum IS NOT NULL OR t.typnotnull THEN quote_literal(coalesce(
+			-- A default may lead past the default partition.
+			WHEN (a.atthasdef OR a.attidentity <> '') AND (b.column_name IS NULL OR isolation_insert.turn % 2 = 1) THEN NULL
+			WHEN a.attnotnull OR k.attnum IS NOT NULL OR t.typnotnull OR b.column_name IS NOT NULL THEN quote_literal(coalesce(
 				tenancy.isolation_checked_value(a.attrelid, a.attnum, isolation_insert.turn), tenancy.isolation_value(a.atttypid, isolation_insert.turn)))
 			END AS literal
 		FROM pg_attribute a

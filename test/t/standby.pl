@@ -35,6 +35,17 @@ is(ask($session, "SELECT count(*) FROM tenancy.members"), '1', 'and oneself');
 is(ask($session, "BEGIN; SELECT status, org_slug FROM tenancy.begin_session('$token{bob}', 'beta'); COMMIT"), 'active|beta', 'begin_session');
 is(ask($session, "SELECT slug FROM tenancy.my_orgs() WHERE tenancy.switch_org('beta') IS NOT NULL AND slug = 'beta'; SET tenancy.org = 'acme'"), 'beta', 'switch_org');
 
+# The doctor only reads.
+my $findings = "SELECT string_agg(check_id || ' ' || object, ', ' ORDER BY check_id, object) FROM tenancy.doctor() WHERE check_id <> 'superadmin_listed'";
+$primary->safe_psql('postgres', 'ALTER TABLE note DISABLE ROW LEVEL SECURITY');
+replay();
+my $found = $primary->safe_psql('postgres', $findings);
+like($found, qr/row_security_disabled public\.note/, 'doctor() finds a fault');
+is($standby->safe_psql('postgres', $findings), $found, 'the same on a standby');
+is($primary->safe_psql('postgres', "BEGIN READ ONLY; $findings; ROLLBACK"), $found, 'and in a READ ONLY transaction');
+is(ask($session, "SET tenancy.session_token = '$token{alice}'; $findings; SET tenancy.session_token = '$token{bob}'"), $found, 'and by a superadmin through the application');
+$primary->safe_psql('postgres', 'ALTER TABLE note ENABLE ROW LEVEL SECURITY');
+
 $primary->safe_psql('postgres', "SELECT minting.enrol('bob', 'acme', 'member')");
 replay();
 is(ask($session, $state), 'active|acme|t|t|acme', 'a role given on the primary counts in an open connection');
