@@ -94,17 +94,25 @@ RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION tenancy.doctor_grantee(oid) IS 'Internal: a role as REVOKE names it.';
 
--- A table keeps its resource type. A new one has the table's name, unless that cannot be a type or is one of tenancy's own.
+-- A table keeps its resource type. A new one has the table's name, unless that cannot be a type or is one of tenancy's own. What protect()
+-- refuses beside its own policies goes first: row security that was made by hand, for instance.
 CREATE OR REPLACE FUNCTION tenancy.doctor_protect_statement(target oid, org_column name, resource_type text)
 RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT format('SELECT tenancy.protect(%L%s%s)', target::regclass,
+	SELECT coalesce((SELECT string_agg(o.statement, '; ' ORDER BY o.statement) || '; '
+			FROM tenancy.protection_members(doctor_protect_statement.target) m (member) CROSS JOIN LATERAL (
+				SELECT format('DROP POLICY %I ON %s', p.polname, m.member) FROM pg_policy p
+				WHERE p.polrelid = m.member AND p.polpermissive AND p.polname NOT IN (SELECT w.policy FROM tenancy.protection_policies('', '') w)
+				UNION ALL
+				SELECT format('DROP RULE %I ON %s', r.rulename, m.member) FROM pg_rewrite r
+				WHERE r.ev_class = m.member AND r.ev_type <> '1' AND r.is_instead) o (statement)), '')
+		|| format('SELECT tenancy.protect(%L%s%s)', target::regclass,
 		', resource_type => ' || quote_literal(coalesce(doctor_protect_statement.resource_type,
 			CASE WHEN c.relname !~ '^[a-z][a-z0-9_]{0,62}$' OR EXISTS (SELECT FROM tenancy.resource_types t WHERE t.name = c.relname AND t.shipped)
 				THEN 'app_' || left(regexp_replace(lower(c.relname), '[^a-z0-9]+', '_', 'g'), 59) END)),
 		', org_column => ' || quote_literal(nullif(doctor_protect_statement.org_column, 'org_id')))
 	FROM pg_class c WHERE c.oid = target
 $$;
-COMMENT ON FUNCTION tenancy.doctor_protect_statement(oid, name, text) IS 'Internal: the call of protect() for a table.';
+COMMENT ON FUNCTION tenancy.doctor_protect_statement(oid, name, text) IS 'Internal: the call of protect() for a table, after what clears its way.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Tables: is what protect() makes still there, and is anything open that should have it?
@@ -263,7 +271,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifi
 	-- Values that the database draws tell nothing: a uuid, an identity, a sequence.
 	SELECT 'unique_across_orgs', 'notice', u.name::text, format('It is unique across all orgs in %s: an error tells that another org has a value.', u.relid::regclass),
 		CASE WHEN u.conname IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I; ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s', u.relid::regclass, u.conname,
-				regexp_replace(u.condef, '\(', format('(%I, ', u.org_column)))
+				regexp_replace(u.condef, '\(', format('(%s, ', replace(quote_ident(u.org_column), '\', '\\'))))
 			ELSE format('DROP INDEX %s; %s', u.name, u.prefix || format('%I, ', u.org_column) || substr(u.def, length(u.prefix) + 1)) END
 	FROM (SELECT p.relid, p.org_column, i.indexrelid::regclass AS name, k.conname, pg_get_constraintdef(k.oid) AS condef, pg_get_indexdef(i.indexrelid) AS def,
 			format('CREATE UNIQUE INDEX %I ON %s%s USING btree (', c.relname, CASE WHEN c.relkind = 'I' THEN 'ONLY ' ELSE '' END, p.relid::regclass) AS prefix
@@ -753,7 +761,7 @@ COMMENT ON FUNCTION tenancy.doctor_superadmin_emails() IS 'Internal: the check o
 -- A definer because tenancy's tables are its owner's. A superadmin runs the installation, and sees what is wrong with it; what
 -- PostgreSQL shows superusers alone stays theirs. Compiling the checks takes longer than running them.
 CREATE OR REPLACE FUNCTION tenancy.doctor(OUT check_id text, OUT severity text, OUT object text, OUT problem text, OUT remedy text)
-RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM tenancy.assert_administrator('examine the installation');

@@ -96,6 +96,19 @@ SELECT * FROM shop."line ""s""";
 DROP TABLE shop."line ""s""", shop.invoice, shop.by_domain, shop.pet, shop.person, shop.by_same_name;
 DROP FUNCTION shop.refuse();
 DELETE FROM tenancy.organizations;
+-- Row security made by hand, which protect() refuses.
+CREATE TABLE shop.by_hand (org_id uuid);
+ALTER TABLE shop.by_hand ENABLE ROW LEVEL SECURITY;
+CREATE POLICY "by ""hand""" ON shop.by_hand USING (org_id = current_setting('by.hand')::uuid);
+CREATE POLICY narrower ON shop.by_hand AS RESTRICTIVE USING (true);
+CREATE RULE "no ""delete""" AS ON DELETE TO shop.by_hand DO INSTEAD NOTHING;
+SELECT clinic.examine();
+SELECT polname FROM pg_policy WHERE polrelid = 'shop.by_hand'::regclass AND polname !~ '^tenancy_';
+DROP TABLE shop.by_hand;
+-- A setting of the caller's, by which PostgreSQL would read the checks otherwise.
+SET standard_conforming_strings = off;
+SELECT * FROM tenancy.doctor();
+RESET standard_conforming_strings;
 CREATE FOREIGN DATA WRAPPER regress_tenancy_wrapper;
 CREATE SERVER regress_tenancy_server FOREIGN DATA WRAPPER regress_tenancy_wrapper;
 CREATE FOREIGN TABLE shop.abroad (org_id uuid) SERVER regress_tenancy_server;
@@ -166,6 +179,11 @@ ALTER TABLE shop.contact ADD UNIQUE (email), ADD UNIQUE (org_id, id, email), ADD
 CREATE UNIQUE INDEX "by ""lower""" ON shop.contact USING btree (lower(email) text_pattern_ops DESC) INCLUDE (id) WHERE email <> '';
 SELECT clinic.examine();
 \d shop.contact
+CREATE TABLE shop.slashes ("org\1(" uuid, "na\1me(" text UNIQUE, during int4range, EXCLUDE USING gist (during WITH &&));
+SELECT tenancy.protect('shop.slashes', org_column => 'org\1(');
+SELECT clinic.examine();
+DROP TABLE shop.slashes;
+DROP EXTENSION btree_gist;
 ALTER TABLE shop.contact ADD during int4range, ADD CONSTRAINT "over""laps" EXCLUDE USING gist (int4range(id::integer, id::integer + 1) WITH &&, during WITH =) WHERE (email <> '(');
 SELECT clinic.examine();
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.contact'::regclass AND contype = 'x';
