@@ -481,13 +481,14 @@ COMMENT ON FUNCTION tenancy.isolation_judge(regclass, regrole, text, text, text,
 -- The interface
 -- ---------------------------------------------------------------------------------------------
 
--- Deferred triggers would run as somebody else, if at all. Settings of the caller's would decide which identity is in force.
+-- Deferred triggers would run as somebody else, if at all. Settings of the caller's would decide which identity is in force, and how what
+-- follows is read.
 CREATE OR REPLACE FUNCTION tenancy.isolation_begin()
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SET CONSTRAINTS ALL IMMEDIATE;
 	PERFORM set_config(s, '', true) FROM unnest('{tenancy.session_token,tenancy.org,tenancy.impersonation}'::text[]) s;
-	PERFORM set_config('tenancy.cross_org', 'off', true), set_config('row_security', 'on', true);
+	PERFORM set_config('tenancy.cross_org', 'off', true), set_config('row_security', 'on', true), set_config('standard_conforming_strings', 'on', true);
 END
 $$;
 COMMENT ON FUNCTION tenancy.isolation_begin() IS 'Internal: how verify_isolation() sets the session, within its subtransaction.';

@@ -79,6 +79,14 @@ SELECT count(*) FROM verified.findings;
 SELECT status, org_slug FROM tenancy.session();
 RESET tenancy.session_token;
 RESET tenancy.org;
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT count(*) FROM verified.findings;
+COMMIT;
+SHOW standard_conforming_strings;
+RESET standard_conforming_strings;
+RESET escape_string_warning;
 -- What is deferred in the caller's transaction is checked first.
 BEGIN;
 INSERT INTO verified.child (org_id, parent_id, code) VALUES (:'acme', 1, 'late@verified.test');
