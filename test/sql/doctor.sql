@@ -409,7 +409,7 @@ SELECT check_id, severity, object, problem, regexp_replace(remedy, '[0-9a-f-]{36
 SELECT remedy FROM tenancy.doctor() WHERE check_id = 'issuer_without_audience' \gset
 :remedy;
 SELECT issuer, audiences FROM tenancy.issuers WHERE issuer = 'https://any.test';
-SELECT remedy FROM tenancy.doctor() WHERE check_id = 'shared_secret_key' \gexec
+DO $$ BEGIN EXECUTE (SELECT remedy FROM tenancy.doctor() WHERE check_id = 'shared_secret_key'); END $$;
 -- It was the only one.
 SELECT clinic.examine();
 
