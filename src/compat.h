@@ -132,6 +132,15 @@ tn_find_setting(const char *name)
 	((state)->exact_pages = (state)->lossy_pages = 0)
 #endif
 
+/*
+ * What it shows as "Index Searches", since 18 (0fbceae84).
+ */
+#if PG_VERSION_NUM >= 180000
+#define tn_clear_index_searches(instrument) ((instrument).nsearches = 0)
+#else
+#define tn_clear_index_searches(instrument) ((void) 0)
+#endif
+
 #endif							/* FRONTEND */
 
 #endif							/* TN_COMPAT_H */

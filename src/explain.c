@@ -9,9 +9,9 @@
  * with that value.  For whoever a policy applies to, the scans of tables with
  * row security count only the rows that they return, our own tables below our
  * views among them.  Nor are buffers counted, of which a row that is fetched
- * takes one more, nor WAL, which is written where it is found with dead ones
- * beside it.  That goes for auto_explain too, whose messages a client can ask
- * to be sent.
+ * takes one more, nor searches of an index, nor WAL, which is written where it is
+ * found with dead ones beside it.  That goes for auto_explain too, whose messages
+ * a client can ask to be sent.
  *
  * Whether a policy was evaluated does not matter: where no row passes the
  * conditions before it, none is.
@@ -30,6 +30,21 @@
 #include "explain.h"
 
 static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
+
+/*
+ * How often an index was descended depends on the values in it: an array's that
+ * stand together, or a leading column's that are skipped, one after another.
+ */
+static void
+hide_searches(PlanState *state)
+{
+	if (IsA(state, IndexScanState))
+		tn_clear_index_searches(((IndexScanState *) state)->iss_Instrument);
+	else if (IsA(state, IndexOnlyScanState))
+		tn_clear_index_searches(((IndexOnlyScanState *) state)->ioss_Instrument);
+	else if (IsA(state, BitmapIndexScanState))
+		tn_clear_index_searches(((BitmapIndexScanState *) state)->biss_Instrument);
+}
 
 static void
 hide_usage_of(Instrumentation *counts)
@@ -90,6 +105,7 @@ hide_counts(PlanState *state, void *arg)
 
 		case T_BitmapIndexScanState:
 			counts->tuplecount = counts->ntuples = 0;
+			hide_searches(state);
 			break;
 
 		case T_SeqScanState:
@@ -105,6 +121,7 @@ hide_counts(PlanState *state, void *arg)
 			if (rel != NULL && rel->rd_rel->relrowsecurity)
 			{
 				counts->nfiltered1 = counts->nfiltered2 = counts->ntuples2 = 0;
+				hide_searches(state);
 				if (IsA(state, BitmapHeapScanState))
 					tn_clear_heap_blocks((BitmapHeapScanState *) state);
 			}
