@@ -4,14 +4,15 @@
  *	  ON CONFLICT DO UPDATE … WHERE looks at no row before its policies do.
  *
  * The row that an INSERT conflicts with is found by a unique key, whatever
- * org it is of.  PostgreSQL 18 evaluates the statement's WHERE on it and checks
- * the policies afterwards, so that
+ * org it is of.  Some releases of PostgreSQL, 18.6 for one, evaluate the
+ * statement's WHERE on it and check the policies afterwards, so that
  *
  *		INSERT INTO t … ON CONFLICT (id) DO UPDATE SET … WHERE t.body::int = 1
  *
- * would tell another org's body in an error message.  PostgreSQL 15 checks
- * first.  Here the policies' test is put in front of that WHERE, in a copy of
- * the plan: a row that they hide is then left alone, and not looked at.
+ * would tell another org's body in an error message.  Others, such as 15.20,
+ * check first.  Here the policies' test is put in front of that WHERE, in a copy
+ * of the plan: a row that they hide gets past it, without being looked at, to
+ * the check that refuses it.  So the error is the same in all.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "compat.h"
 
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 
@@ -57,14 +59,26 @@ looks_first(Plan *plan)
 		policy_tests((ModifyTable *) plan) != NIL;
 }
 
+/* The statement's WHERE, or a row that the policies will refuse. */
+static List *
+unless_hidden(List *tests, List *where)
+{
+	BooleanTest *hidden = makeNode(BooleanTest);
+
+	hidden->arg = make_ands_explicit(copyObject(tests));
+	hidden->booltesttype = IS_NOT_TRUE;
+	hidden->location = -1;
+	return list_make1(make_orclause(list_make2(hidden, make_ands_explicit(where))));
+}
+
 static void
 check_first(Plan *plan)
 {
 	ModifyTable *insert = (ModifyTable *) plan;
 
 	if (looks_first(plan))
-		insert->onConflictWhere = (Node *) list_concat(copyObject(policy_tests(insert)),
-													   (List *) insert->onConflictWhere);
+		insert->onConflictWhere = (Node *) unless_hidden(policy_tests(insert),
+														 (List *) insert->onConflictWhere);
 }
 
 static void
