@@ -155,11 +155,29 @@ tn_base64url_decode(const char *src, size_t len, unsigned char *dst,
 	return true;
 }
 
+/* Within a string, where json-c before 0.18 lets it pass. */
+static bool
+has_control_character(const char *text, size_t len)
+{
+	bool		in_string = false;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (in_string && (unsigned char) text[i] < 0x20)
+			return true;
+		if (text[i] == '"')
+			in_string = !in_string;
+		else if (in_string && text[i] == '\\')
+			i++;
+	}
+	return false;
+}
+
 /*
  * What json-c lets pass or hides, in a text it has accepted as one object:
- * duplicate members (the last wins), NULs (a name ends at its first) and
- * control characters within strings.  Counting the members suffices: json-c
- * has kept as many as there are distinct names.
+ * duplicate members (the last wins) and NULs (a name ends at its first).
+ * Counting the members suffices: json-c has kept as many as there are distinct
+ * names.
  */
 static const char *
 check_object_text(const char *text, size_t len, int distinct_members)
@@ -174,8 +192,6 @@ check_object_text(const char *text, size_t len, int distinct_members)
 
 		if (in_string)
 		{
-			if ((unsigned char) c < 0x20)
-				return "it is not strict JSON";
 			if (c == '"')
 				in_string = false;
 			else if (c == '\\')
@@ -209,6 +225,11 @@ parse_jwk(const char *text, size_t len, const char **reason)
 	if (len > TN_JWK_MAX_BYTES)
 	{
 		*reason = "it is too large";
+		return NULL;
+	}
+	if (has_control_character(text, len))
+	{
+		*reason = "it is not strict JSON";
 		return NULL;
 	}
 

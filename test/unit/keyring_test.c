@@ -181,7 +181,7 @@ test_json(void)
 		refuse(strdup(not_objects[i]), r_object, not_objects[i]);
 	refuse_bytes(jwk, len - 1, r_object, "len ends before the object");
 	refuse_bytes(jwk, len + 1, r_object, "a NUL after the object");
-	refuse_bytes("{\"a\":\"\0\"}", 9, r_object, "a NUL in a string");
+	refuse_bytes("{\"a\":\"\0\"}", 9, r_strict, "a NUL in a string");
 
 	key = tn_key_create("{}garbage", 2, &reason);
 	ok(key == NULL && strcmp(reason, r_no_kty) == 0,
