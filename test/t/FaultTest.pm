@@ -161,7 +161,7 @@ sub kill_backend
 	my $started = "SELECT pg_postmaster_start_time() IS NOT NULL";
 
 	kill 9, $pid;
-	$node->wait_for_log(qr/server process \(PID $pid\) was terminated by signal 9/);
+	$node->wait_for_log(qr/\(PID $pid\) was terminated by signal 9/);
 	$node->poll_query_until('postgres', $started) or die "the server does not come back\n";
 }
 

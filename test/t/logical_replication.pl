@@ -31,7 +31,9 @@ $subscriber->command_ok([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR
 # The rows that CREATE EXTENSION brought come from the publisher, as it has them.
 $subscriber->safe_psql('postgres', 'TRUNCATE tenancy.roles, tenancy.resource_types CASCADE');
 my $connection = $publisher->connstr . ' dbname=postgres';
-$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION everything CONNECTION '$connection' PUBLICATION everything");
+# From 16 on the tables' owners write the rows unless the subscription says that its owner does; one that is no superuser also needs a password.
+my $options = $subscriber->pg_version >= 16 ? 'WITH (run_as_owner, password_required = false)' : '';
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION everything CONNECTION '$connection' PUBLICATION everything $options");
 $subscriber->wait_for_subscription_sync($publisher, 'everything');
 
 # Every row of the extension's and the protected tables.
