@@ -205,12 +205,16 @@ ALTER TABLE shop.country ADD PRIMARY KEY (code);
 ALTER TABLE shop.note ADD FOREIGN KEY (country) REFERENCES shop.country;
 SELECT tenancy.protect('shop.note');
 SELECT clinic.examine();
-SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.note'::regclass ORDER BY 1;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.note'::regclass AND contype <> 'n' ORDER BY 1;
 
 \echo == privileges, triggers and rules
 GRANT ALL ON shop.contact TO regress_tenancy_client;
 GRANT REFERENCES (id) ON shop.contact TO PUBLIC;
 GRANT ALL ON shop.note TO regress_tenancy_owner;
+-- A privilege since PostgreSQL 17, and mended first, so that the rest is the same everywhere.
+SELECT count(*) = (current_setting('server_version_num')::int >= 170000)::int FROM tenancy.doctor() WHERE (severity, check_id, object, problem, remedy) =
+	('warning', 'table_privilege', 'shop.contact', 'regress_tenancy_client has MAINTAIN on it: a lock that it takes stops every org.', 'REVOKE MAINTAIN ON shop.contact FROM regress_tenancy_client');
+DO $$ BEGIN EXECUTE coalesce((SELECT remedy FROM tenancy.doctor() WHERE problem ~ 'MAINTAIN'), ''); END $$;
 SELECT clinic.examine();
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop GRANT ALL ON TABLES TO regress_tenancy_client, regress_tenancy_report;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner GRANT SELECT, TRUNCATE ON TABLES TO PUBLIC;

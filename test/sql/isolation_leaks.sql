@@ -196,14 +196,14 @@ INSERT INTO tenancy.audit_events (org_id, database_role, action, target) VALUES 
 \c - regress_tenancy_app
 SET tenancy.session_token = :'admin_a';
 \echo -- the first statement of a connection that has not loaded the library yet
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE id = 101;
+SELECT iso.analyzed('SELECT FROM iso.note WHERE id = 101');
 \echo -- whatever the plan, no count differs between a value that another org has and one that nobody has
 CREATE FUNCTION pg_temp.analyzed(value text, options text, statement text DEFAULT 'SELECT FROM iso.item WHERE body = ?') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
 	result text = '';
 BEGIN
-	FOR line IN EXECUTE format('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, %s) %s', options, replace(statement, '?', quote_literal(value))) LOOP
+	FOR line IN SELECT iso.plan(replace(statement, '?', quote_literal(value)), 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, ' || options) LOOP
 		EXIT WHEN line = 'Planning:';
 		result = result || replace(line, value, '?') || E'\n';
 	END LOOP;
@@ -224,7 +224,7 @@ SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,
 SET enable_seqscan = off;
 RESET enable_bitmapscan;
 SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
-SELECT iso.plan('SELECT FROM iso.item WHERE body = ''SECRET-B-7'' OR body = ''SECRET-B-8''', 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
+SELECT iso.analyzed('SELECT FROM iso.item WHERE body = ''SECRET-B-7'' OR body > ''SECRET-B-7'' AND body < ''SECRET-C''');
 \echo -- nor does a BitmapAnd tell that it has left out a scan, as there was no row of any org before it
 SELECT pg_temp.analyzed('SECRET-X-7', 'FORMAT text', 'SELECT FROM iso.busy WHERE body = ?');
 SELECT o, pg_temp.compared(o, 'SELECT FROM iso.busy WHERE body = ?') FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
@@ -236,23 +236,23 @@ RESET enable_bitmapscan;
 RESET enable_seqscan;
 RESET enable_indexscan;
 RESET enable_indexonlyscan;
-SELECT iso.plan(q, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF') FROM (VALUES ('SELECT FROM iso.event'), ('SELECT FROM iso.event_1 WHERE id = 51'), ('SELECT FROM iso.note WHERE ctid = ''(0,2)''')) v (q);
+SELECT iso.analyzed(q) FROM (VALUES ('SELECT FROM iso.event'), ('SELECT FROM iso.event_1 WHERE id = 51'), ('SELECT FROM iso.note WHERE ctid = ''(0,2)''')) v (q);
 PREPARE e AS SELECT FROM iso.note WHERE id = 101;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE e;
+SELECT iso.analyzed('EXECUTE e');
 BEGIN;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) UPDATE iso.note SET n = n WHERE id = 101;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) DELETE FROM iso.event_1;
+SELECT iso.analyzed('UPDATE iso.note SET n = n WHERE id = 101');
+SELECT iso.analyzed('DELETE FROM iso.event_1');
 ROLLBACK;
 \echo -- rows of A that a condition of its own takes out are not counted either; those of a table without row security are
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note n, (SELECT FROM iso.people WHERE token = '' OFFSET 0) p WHERE n.id = 1;
+SELECT iso.analyzed('SELECT FROM iso.note WHERE n = 1');
+SELECT iso.analyzed($$SELECT FROM iso.note n, (SELECT FROM iso.people WHERE token = '' OFFSET 0) p WHERE n.id = 1$$);
 \echo -- nor if a plan keeps the condition for reading across orgs, so that no policy needs to be evaluated for a value that nobody has
 SET tenancy.cross_org = on;
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
 SET enable_bitmapscan = off;
 SELECT o, pg_temp.compared(o) FROM unnest('{FORMAT text,FORMAT json,FORMAT yaml,VERBOSE,BUFFERS}'::text[]) o;
-SELECT iso.plan(format('%s iso.item %s body = %L', c[1], c[2], v), 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF')
+SELECT iso.analyzed(format('%s iso.item %s body = %L', c[1], c[2], v))
 FROM unnest('{SECRET-B-7,SECRET-X-7}'::text[]) v, (VALUES ('{UPDATE,SET id = id WHERE}'::text[]), ('{DELETE FROM,WHERE}')) s (c) ORDER BY c[1];
 RESET tenancy.cross_org;
 \echo -- nor of what stands below the views of tenancy
@@ -261,7 +261,7 @@ DECLARE
 	line text;
 	result text = '';
 BEGIN
-	FOR line IN EXECUTE format('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT FROM tenancy.%s WHERE ' || condition, name, value) LOOP
+	FOR line IN SELECT iso.analyzed(format('SELECT FROM tenancy.%s WHERE ' || condition, name, value)) LOOP
 		result = result || replace(line, value, '?') || E'\n';
 	END LOOP;
 	RETURN result;
@@ -288,15 +288,15 @@ RESET ALL;
 \echo -- who is not held to the policies sees all counts
 \c - :dba
 SELECT status FROM tenancy.session();
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.note WHERE n = 1;
+SELECT iso.analyzed('SELECT FROM iso.note WHERE n = 1');
 \echo -- among them the rows that an index alone could not answer for
 CREATE INDEX item_covering ON iso.item (body) INCLUDE (org_id);
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.item WHERE body = 'SECRET-B-7';
+SELECT p FROM iso.analyzed($$SELECT FROM iso.item WHERE body = 'SECRET-B-7'$$) p WHERE p <> '  Index Searches: 1';
 SET SESSION AUTHORIZATION regress_tenancy_app;
 SET tenancy.session_token = :'admin_a';
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT FROM iso.item WHERE body = 'SECRET-B-7';
+SELECT iso.analyzed($$SELECT FROM iso.item WHERE body = 'SECRET-B-7'$$);
 RESET SESSION AUTHORIZATION;
 DROP INDEX iso.item_covering;
 \echo == statistics

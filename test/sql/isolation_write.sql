@@ -235,7 +235,7 @@ DROP POLICY wide ON iso.event_1;
 SET tenancy.session_token = :'admin_a';
 SELECT 'SET ROLE ' || iso.attempt(format('SET ROLE %I', :'dba'));
 SET SESSION AUTHORIZATION :dba;
-SELECT s, iso.attempt(s) FROM unnest('{ALTER TABLE iso.note DISABLE ROW LEVEL SECURITY,ALTER TABLE iso.note NO FORCE ROW LEVEL SECURITY,DROP POLICY tenancy_wall_read ON iso.note,
+SELECT s, CASE WHEN s ~ 'BYPASSRLS|PROGRAM' THEN left(iso.attempt(s), 5) ELSE iso.attempt(s) END FROM unnest('{ALTER TABLE iso.note DISABLE ROW LEVEL SECURITY,ALTER TABLE iso.note NO FORCE ROW LEVEL SECURITY,DROP POLICY tenancy_wall_read ON iso.note,
 CREATE POLICY p ON iso.note USING (true),ALTER POLICY tenancy_wall_read ON iso.note USING (true),ALTER TABLE iso.note OWNER TO regress_tenancy_app,
 DROP TABLE iso.note,CREATE INDEX ON iso.note (body),CREATE RULE r AS ON INSERT TO iso.note DO ALSO NOTHING,VACUUM iso.note,
 SET session_replication_role = replica,SELECT tenancy.unprotect(''iso.note''),INSERT INTO tenancy.memberships SELECT FROM tenancy.organizations,

@@ -153,7 +153,18 @@ GRANT REFERENCES ON purge.inv TO regress_tenancy_purger_2;
 GRANT USAGE ON SCHEMA tenancy TO regress_tenancy_purger_2;
 GRANT REFERENCES ON tenancy.organizations TO regress_tenancy_purger_2;
 SET ROLE regress_tenancy_purger_2;
-CREATE FUNCTION purge_2.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% % on % as %', TG_WHEN, TG_OP, TG_TABLE_NAME, current_user; RETURN coalesce(NEW, OLD); END $$;
+-- Whose delete it is, or from PostgreSQL 18 on whose cascade.
+CREATE FUNCTION purge_2.spy() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	who text := current_user;
+BEGIN
+	IF TG_TABLE_NAME = 'own' AND current_user IN (SELECT relowner::regrole::text FROM pg_class WHERE oid IN (TG_RELID, 'purge.inv'::regclass)) THEN
+		who := 'an owner of the tables';
+	END IF;
+	RAISE WARNING '% % on % as %', TG_WHEN, TG_OP, TG_TABLE_NAME, who;
+	RETURN coalesce(NEW, OLD);
+END
+$$;
 RESET ROLE;
 -- Each variant: what somebody else makes, what they do before, and what the purge says. Then all of it is undone.
 CREATE FUNCTION purge.attempt(made text, arranged text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$

@@ -174,7 +174,7 @@ SELECT count(*) FROM iso.doc WHERE name LIKE alias || '-%';
 \echo -- types and collations for which the original may fail are left to it
 SELECT iso.plan($$SELECT FROM iso.doc WHERE ARRAY[ROW(id)] && ARRAY[ROW(1)] AND name LIKE 'x%' COLLATE iso.loose$$);
 \echo -- rows of B that an index finds and the condition takes out are not counted
-SELECT iso.plan($$SELECT FROM iso.doc WHERE name LIKE '%8001%SECRET-B8001-%'$$, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
+SELECT iso.analyzed($$SELECT FROM iso.doc WHERE name LIKE '%8001%SECRET-B8001-%'$$);
 \echo -- who sees nothing, sees nothing
 SET tenancy.session_token = :'none_a';
 SELECT count(*) FROM iso.doc WHERE name LIKE 'a%';
@@ -204,8 +204,8 @@ INSERT INTO iso.unique_doc VALUES (1, '{a}') ON CONFLICT (org_id, (tags && '{a}'
 \echo == EXPLAIN ANALYZE counts no hidden row
 SET enable_seqscan = off;
 SET jit = off;
-SELECT iso.plan($$SELECT id FROM iso.doc WHERE name LIKE 'SECRET-B%'$$, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
-SELECT iso.plan($$SELECT id FROM iso.doc WHERE tags && '{SECRET-B8001,SECRET-B8002}'$$, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF');
+SELECT iso.analyzed($$SELECT id FROM iso.doc WHERE name LIKE 'SECRET-B%'$$);
+SELECT iso.analyzed($$SELECT id FROM iso.doc WHERE tags && '{SECRET-B8001,SECRET-B8002}'$$);
 
 \echo == rows of B that make trouble, as any argument of any function on the list
 \c - :dba
