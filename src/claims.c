@@ -127,6 +127,8 @@ depth_is_bounded(const char *json, size_t len)
 				if (!in_string)
 					depth--;
 				break;
+			default:
+				break;
 		}
 	}
 	return true;

@@ -311,7 +311,8 @@ tn_role_name(TnRead *read, const pg_uuid_t *role_id)
 	char	   *name = NULL;
 
 	tn_scan_begin(&scan, read, TN_ROLES, 1, TN_ROLES_ID, UUIDPGetDatum(role_id), 0, 0);
-	if ((tuple = tn_scan_next(&scan)) != NULL)
+	tuple = tn_scan_next(&scan);
+	if (tuple != NULL)
 		name = tn_scan_text(&scan, tuple, TN_ROLES_NAME);
 	tn_scan_end(&scan);
 	return name;

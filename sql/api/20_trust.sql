@@ -23,7 +23,7 @@ COMMENT ON FUNCTION tenancy.claim_preset(text) IS 'Where the claims of a kind of
 
 -- The mapping as it is stored: the preset's, with what the caller says in its place.
 CREATE OR REPLACE FUNCTION tenancy.expand_claims(claims jsonb)
-RETURNS jsonb LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	preset text := coalesce(claims ->> 'preset', 'oidc');
 	k text;

@@ -237,7 +237,7 @@ CREATE OR REPLACE FUNCTION tenancy.isolation_references(target regclass, org uui
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
-	found jsonb;
+	keys jsonb;
 	result jsonb := '{}';
 BEGIN
 	FOR k IN SELECT c.confrelid::regclass AS referred,
@@ -253,16 +253,16 @@ BEGIN
 	LOOP
 		FOR turn IN 1..4 LOOP
 			BEGIN
-				found := tenancy.ask_as_owner(k.referred,
+				keys := tenancy.ask_as_owner(k.referred,
 					tenancy.isolation_insert(k.referred, coalesce(k.org_column, ''), org, turn => turn) || ' RETURNING ' || k.pairs, '')::jsonb;
 				EXIT;
 			EXCEPTION WHEN OTHERS OR assert_failure THEN
 				-- A shared table: any row serves.
-				found := CASE WHEN k.org_column IS NULL
+				keys := CASE WHEN k.org_column IS NULL
 					THEN tenancy.ask_as_owner(k.referred, format('SELECT %s FROM %s LIMIT 1', k.pairs, k.referred), '')::jsonb END;
 			END;
 		END LOOP;
-		result := result || coalesce(found, '{}');
+		result := result || coalesce(keys, '{}');
 	END LOOP;
 	RETURN result;
 END

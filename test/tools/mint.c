@@ -210,6 +210,7 @@ do_signed(void)
 		const char *path;
 		const char *alg;
 		MintKey    *key;
+		size_t		signature_len;
 		char	   *text;
 
 		line[strcspn(line, "\n")] = '\0';
@@ -218,7 +219,8 @@ do_signed(void)
 		if (rest == NULL)
 			usage();
 		key = mint_key_read(path);
-		text = mint_base64url(signature, mint_sign(key, alg, rest, strlen(rest), signature));
+		signature_len = mint_sign(key, alg, rest, strlen(rest), signature);
+		text = mint_base64url(signature, signature_len);
 		printf("%s.%s\n", rest, text);
 		free(text);
 		mint_key_free(key);
