@@ -128,7 +128,8 @@ JWT_LIBS     = $(LIBJWT_A) -ljson-c -lcrypto
 
 PG_CPPFLAGS = $(JWT_CPPFLAGS)
 # -MMD -MP: an edited header rebuilds what includes it.
-PG_CFLAGS   = -fvisibility=hidden -MMD -MP
+# The standard is named since gcc 15 has another by default, where () in the headers of PostgreSQL 15 means that there are no parameters.
+PG_CFLAGS   = -std=gnu11 -fvisibility=hidden -MMD -MP
 SHLIB_LINK  = $(JWT_LIBS) -Wl,--exclude-libs,ALL
 
 ifdef DEV
