@@ -61,15 +61,40 @@ await() {
 	return "$status"
 }
 
+# --- which PostgreSQL ---
+
+pg_major() { "$1" --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'; }
+
+# A pg_config is usable when the server and all that an extension is built and tested with are there.
+pg_usable() {
+	[ -x "$1" ] && [ -x "$("$1" --bindir)/postgres" ] && [ -f "$("$1" --pgxs)" ] &&
+		[ -f "$("$1" --includedir-server)/postgres.h" ]
+}
+
+# older_majors: those before PG_CONFIG's that are installed beside it, with their headers; a line each, "MAJOR PG_CONFIG".
+older_majors() {
+	local major n older
+	major=$(pg_major "$PG_CONFIG")
+	for ((n = TN_PG_MIN; n < major; n++)); do
+		older=${PG_CONFIG//"$major"/$n}
+		if [ "$older" != "$PG_CONFIG" ] && pg_usable "$older"; then printf '%s %s\n' "$n" "$older"; fi
+	done
+}
+
+# look_into_postgresql: where PG_CONFIG's things are.
+look_into_postgresql() {
+	TN_BINDIR=$("$PG_CONFIG" --bindir)
+	TN_PKGLIBDIR=$("$PG_CONFIG" --pkglibdir)
+	TN_SHAREDIR=$("$PG_CONFIG" --sharedir)
+}
+
 # setup_env: make sure all that is needed is there (quiet if it is), and learn where.
 setup_env() {
 	"$TN_ROOT/dev/setup" "$@"
 	local env
 	env=$("$TN_ROOT/dev/setup" --env) || exit 1
 	eval "$env"
-	TN_BINDIR=$("$PG_CONFIG" --bindir)
-	TN_PKGLIBDIR=$("$PG_CONFIG" --pkglibdir)
-	TN_SHAREDIR=$("$PG_CONFIG" --sharedir)
+	look_into_postgresql
 	if [ "$(id -u)" -eq 0 ] && ! id postgres >/dev/null 2>&1; then
 		die "servers do not run as root and there is no account postgres to use: create it, or run as another user"
 	fi
@@ -203,6 +228,17 @@ build_and_stage() {
 	fi
 	own_work_dir
 	export MINT STAGE_BIN
+}
+
+# build_for MAJOR PG_CONFIG [MAKE ARGUMENT...]: the same for another major, in TN_WORK/MAJOR. To be awaited: what it sets is not for
+# this process.
+build_for() {
+	await() { "$@"; }
+	TN_WORK=$TN_WORK/$1 PG_CONFIG=$2
+	shift 2
+	mkdir "$TN_WORK"
+	look_into_postgresql
+	build_and_stage "$@"
 }
 
 run_make() {

@@ -12,13 +12,13 @@ our @EXPORT = qw(start_node mint as_app app_session ask app_conninfo);
 
 my $app = 'regress_tenancy_app';
 
-# start_node(NAME, CONFIGURATION): a running server.
+# start_node(NAME, CONFIGURATION, INITDB'S OPTIONS): a running server.
 sub start_node
 {
-	my ($name, $conf) = @_;
+	my ($name, $conf, @initdb) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(extra => [ '--no-locale', '-E', 'UTF8' ]);
+	$node->init(extra => [ '--no-locale', '-E', 'UTF8', @initdb ]);
 	$node->append_conf('postgresql.conf', $conf // '');
 	$node->start;
 	$node->run_log([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', 'test/sql/setup.sql' ])

@@ -32,7 +32,7 @@ $subscriber->command_ok([ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR
 $subscriber->safe_psql('postgres', 'TRUNCATE tenancy.roles, tenancy.resource_types CASCADE');
 my $connection = $publisher->connstr . ' dbname=postgres';
 # From 16 on the tables' owners write the rows unless the subscription says that its owner does; one that is no superuser also needs a password.
-my $options = $subscriber->pg_version >= 16 ? 'WITH (run_as_owner, password_required = false)' : '';
+my $options = $subscriber->safe_psql('postgres', 'SHOW server_version_num') >= 160000 ? 'WITH (run_as_owner, password_required = false)' : '';
 $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION everything CONNECTION '$connection' PUBLICATION everything $options");
 $subscriber->wait_for_subscription_sync($publisher, 'everything');
 
