@@ -39,11 +39,14 @@ static void
 hide_searches(PlanState *state)
 {
 	if (IsA(state, IndexScanState))
-		tn_clear_index_searches(((IndexScanState *) state)->iss_Instrument);
+		tn_clear_index_searches(((IndexScanState *) state)->iss_Instrument,
+								((IndexScanState *) state)->iss_SharedInfo);
 	else if (IsA(state, IndexOnlyScanState))
-		tn_clear_index_searches(((IndexOnlyScanState *) state)->ioss_Instrument);
+		tn_clear_index_searches(((IndexOnlyScanState *) state)->ioss_Instrument,
+								((IndexOnlyScanState *) state)->ioss_SharedInfo);
 	else if (IsA(state, BitmapIndexScanState))
-		tn_clear_index_searches(((BitmapIndexScanState *) state)->biss_Instrument);
+		tn_clear_index_searches(((BitmapIndexScanState *) state)->biss_Instrument,
+								((BitmapIndexScanState *) state)->biss_SharedInfo);
 }
 
 static void
