@@ -100,7 +100,7 @@ RESET ALL;
 \echo == parallel plans, with workers
 SET tenancy.session_token = :'admin_a';
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0;
-SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off;
+SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off; SET enable_indexonlyscan = off;
 SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_self_join_elimination' \g /dev/null
 CREATE FUNCTION pg_temp.workers(statement text) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE WHEN bool_or(p ~ 'Workers Launched: [1-9]') THEN 'by workers' ELSE 'BY NONE' END || ': '
