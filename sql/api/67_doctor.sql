@@ -590,6 +590,11 @@ COMMENT ON FUNCTION tenancy.doctor_server() IS 'Internal: checks of doctor() on 
 CREATE OR REPLACE FUNCTION tenancy.doctor_privileges()
 RETURNS TABLE (check_id text, severity text, object text, problem text, remedy text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH asked (funcid, declaration, symbol, is_strict, support) AS (VALUES
+		('tenancy.current_org()'::regprocedure, 'tenancy.current_org()', 'tenancy_current_org', false, NULL),
+		('tenancy.current_org_if(text, text)'::regprocedure, 'tenancy.current_org_if(action text, resource_type text)', 'tenancy_current_org_if', true, NULL),
+		('tenancy.require_org(text, text)'::regprocedure, 'tenancy.require_org(action text, resource_type text)', 'tenancy_require_org', false, NULL),
+		('tenancy.cross_org_active()'::regprocedure, 'tenancy.cross_org_active()', 'tenancy_cross_org_active', false, 'tenancy.cross_org_support'))
 	-- Whoever writes these tables decides who may do what; whoever reads them reads secrets.
 	SELECT 'catalog_privilege', 'error', c.oid::regclass::text, format('%s has %s on it.', tenancy.doctor_grantee(g.grantee), g.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', '')),
 		format('REVOKE %s%s ON %s FROM %s', g.privilege_type, ' (' || quote_ident(g.column_name) || ')', c.oid::regclass, tenancy.doctor_grantee(g.grantee))
@@ -627,11 +632,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT 'SCHEMA', 'tenancy', n.nspowner FROM pg_namespace n WHERE n.nspname = 'tenancy') o (kind, identity, owner)
 	WHERE e.extname = 'tenancy' AND o.owner <> e.extowner
 	UNION ALL
+	-- What all policies ask. One that is IMMUTABLE, say, would be asked once for all users of a plan.
+	SELECT 'function_replaced', 'error', p.oid::regprocedure::text, 'The policies ask it, and it is not as it was made.',
+		format('CREATE OR REPLACE FUNCTION %s RETURNS %s LANGUAGE c STABLE%s PARALLEL SAFE%s AS %L, %L', f.declaration, format_type(p.prorettype, NULL),
+			CASE WHEN f.is_strict THEN ' STRICT' ELSE '' END, ' SUPPORT ' || f.support::text, '$libdir/tenancy', f.symbol)
+	FROM asked f JOIN pg_proc p ON p.oid = f.funcid JOIN pg_language l ON l.oid = p.prolang
+	WHERE (l.lanname, p.prosrc, p.provolatile, p.proisstrict, p.prosecdef, p.proleakproof, p.prosupport)
+		IS DISTINCT FROM ('c', f.symbol, 's'::"char", f.is_strict, false, false, coalesce(f.support, '-')::regproc) OR p.probin !~ 'tenancy' OR p.proconfig IS NOT NULL
+	UNION ALL
 	-- Without it the names in them mean what the caller's search_path says.
 	SELECT 'function_search_path', 'error', p.oid::regprocedure::text, 'It runs with the rights of its owner, and its search_path is not what it was made with.',
 		format('ALTER FUNCTION %s SET search_path = pg_catalog, pg_temp', p.oid::regprocedure)
 	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-	WHERE p.pronamespace = 'tenancy'::regnamespace AND p.prosecdef AND l.lanname <> 'c' AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+	WHERE p.pronamespace = 'tenancy'::regnamespace AND p.prosecdef AND l.lanname <> 'c' AND p.oid NOT IN (SELECT f.funcid FROM asked f) AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 $$;
 COMMENT ON FUNCTION tenancy.doctor_privileges() IS 'Internal: checks of doctor() on who may use tenancy''s own objects.';
 
