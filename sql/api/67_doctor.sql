@@ -74,7 +74,10 @@ COMMENT ON VIEW tenancy.doctor_readers IS 'Internal: protected tables, and the v
 
 -- Columns that hold an org: they refer to one, are called so, or as the org column of a protected table, and then refer to nothing else.
 CREATE OR REPLACE VIEW tenancy.doctor_org_columns AS
-	WITH used AS MATERIALIZED (SELECT DISTINCT p.org_column FROM tenancy.protections p)
+	WITH used AS MATERIALIZED (SELECT DISTINCT p.org_column FROM tenancy.protections p
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = p.relid AND a.attname = p.org_column
+		-- The settings of an org may have its id as theirs.
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = p.relid AND k.conkey = ARRAY[a.attnum] AND k.contype = 'p'))
 	SELECT DISTINCT ON (c.oid) c.oid AS relid, c.relkind, a.attname AS org_column, a.atttypid
 	FROM pg_catalog.pg_class c
 	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

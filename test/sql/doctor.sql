@@ -76,6 +76,11 @@ CREATE TABLE shop.by_same_name (owner_org uuid);
 CREATE TABLE shop.person (owner_org uuid PRIMARY KEY);
 CREATE TABLE shop.pet (owner_org uuid REFERENCES shop.person);
 SELECT clinic.examine();
+CREATE TABLE shop.settings (id uuid PRIMARY KEY);
+SELECT tenancy.protect('shop.settings', org_column => 'id');
+CREATE TABLE shop.visit (id uuid, at date, PRIMARY KEY (id, at));
+SELECT * FROM tenancy.doctor();
+DROP TABLE shop.settings, shop.visit;
 -- Its rows belong to rows of an org. One that no application uses, or that is declared shared, may be the DBA's.
 INSERT INTO tenancy.organizations (id, slug, name) VALUES ('00000000-0000-4000-8000-0000000000aa', 'acme', 'Acme');
 CREATE TABLE shop.invoice (id bigint GENERATED ALWAYS AS IDENTITY, at date, PRIMARY KEY (id, at));
