@@ -223,6 +223,15 @@ DO $$ BEGIN EXECUTE coalesce((SELECT remedy FROM tenancy.doctor() WHERE problem 
 SELECT clinic.examine();
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop GRANT ALL ON TABLES TO regress_tenancy_client, regress_tenancy_report;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner GRANT SELECT, TRUNCATE ON TABLES TO PUBLIC;
+-- MAINTAIN again, since PostgreSQL 17.
+SELECT bool_or(problem = 'regress_tenancy_client will have MAINTAIN, REFERENCES, TRIGGER, TRUNCATE on each new table.') = (current_setting('server_version_num')::int >= 170000) FROM tenancy.doctor();
+DO $$
+BEGIN
+	IF current_setting('server_version_num')::int >= 170000 THEN
+		EXECUTE 'ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop REVOKE MAINTAIN ON TABLES FROM regress_tenancy_client, regress_tenancy_report';
+	END IF;
+END
+$$;
 SELECT clinic.examine();
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner IN SCHEMA shop REVOKE ALL ON TABLES FROM regress_tenancy_client, regress_tenancy_report;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_tenancy_owner REVOKE ALL ON TABLES FROM PUBLIC;

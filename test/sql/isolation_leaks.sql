@@ -231,7 +231,7 @@ SELECT o, pg_temp.compared(o, 'SELECT FROM iso.busy WHERE body = ?') FROM unnest
 \echo -- nor is WAL, which a row that is found has written when dead ones beside it go
 SET enable_bitmapscan = off;
 RESET enable_indexscan;
-SELECT iso.plan(format('SELECT FROM iso.busy WHERE body = %L AND id > 0', v), 'ANALYZE, WAL, COSTS OFF, TIMING OFF, SUMMARY OFF') FROM unnest('{SECRET-X-7,SECRET-B-7}'::text[]) v;
+SELECT iso.plan(format('SELECT FROM iso.busy WHERE body = %L AND id > 0', v), 'ANALYZE, WAL, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF') FROM unnest('{SECRET-X-7,SECRET-B-7}'::text[]) v;
 RESET enable_bitmapscan;
 RESET enable_seqscan;
 RESET enable_indexscan;
