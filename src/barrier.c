@@ -25,12 +25,17 @@
  * all functions are inlined and all subqueries are pulled up, and no condition
  * has been given its place yet.
  *
+ * The policies themselves are noticeable where they end in an error, as for a
+ * token that is no good.  They too would do so only where a condition before
+ * them has found a row.  Such errors are raised before there are rows.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 #include "compat.h"
 
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
@@ -43,11 +48,16 @@
 #include "optimizer/plancat.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "barrier.h"
+#include "session.h"
+#include "settings.h"
+
+#define SCHEMA "tenancy"
 
 typedef struct Guard
 {
@@ -58,6 +68,7 @@ typedef struct Guard
 
 static get_relation_info_hook_type next_get_relation_info = NULL;
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
+static ExecutorRun_hook_type next_ExecutorRun = NULL;
 
 static bool
 is_leaky(Oid function, void *context)
@@ -316,6 +327,8 @@ guard_table(PlannerInfo *root, Oid table, bool inhparent, RelOptInfo *rel)
 
 	if (root->simple_rte_array[rel->relid]->securityQuals == NIL)
 		return;
+	/* As it does; PostgreSQL itself only says so of a cached statement. */
+	root->glob->dependsOnRole = true;
 	if (rel->reloptkind == RELOPT_BASEREL)
 	{
 		FromExpr   *from = root->parse->jointree;
@@ -399,6 +412,77 @@ start_query(QueryDesc *query, int eflags)
 }
 
 /*
+ * A call of ours in a policy: what is parsed with the statement has a location.
+ */
+static bool
+is_question(FuncExpr *call)
+{
+	ListCell   *lc;
+
+	if (call->location >= 0 || get_func_namespace(call->funcid) != get_namespace_oid(SCHEMA, true))
+		return false;
+	foreach(lc, call->args)
+	{
+		if (!IsA(lfirst(lc), Const))
+			return false;
+	}
+	return func_volatile(call->funcid) == PROVOLATILE_STABLE;
+}
+
+static bool
+ask_questions(Node *node, void *estate)
+{
+	bool		isnull;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, FuncExpr) || !is_question((FuncExpr *) node))
+		return expression_tree_walker(node, ask_questions, estate);
+	(void) ExecEvalExprSwitchContext(ExecInitExpr((Expr *) node, NULL), GetPerTupleExprContext((EState *) estate), &isnull);
+	return false;
+}
+
+static bool
+ask_policies(PlanState *state, void *estate)
+{
+	(void) ask_questions((Node *) state->plan->qual, estate);
+	if (IsA(state, IndexScanState))
+		(void) ask_questions((Node *) ((IndexScan *) state->plan)->indexqual, estate);
+	else if (IsA(state, IndexOnlyScanState))
+		(void) ask_questions((Node *) ((IndexOnlyScan *) state->plan)->indexqual, estate);
+	else if (IsA(state, BitmapIndexScanState))
+		(void) ask_questions((Node *) ((BitmapIndexScan *) state->plan)->indexqual, estate);
+	return planstate_tree_walker(state, ask_policies, estate);
+}
+
+/*
+ * In memory of their own, so that the query's identity is not settled by them:
+ * it may set its token itself, before it reads.  Who is active has errors from
+ * permission to write alone, and those are in One-Time Filters, unless reading
+ * across orgs keeps the planner from that.
+ */
+static void
+run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONCE_PARAMETER)
+{
+	if (query->plannedstmt->dependsOnRole &&
+		(tn_cross_org || tn_session()->status != TN_STATUS_ACTIVE))
+	{
+		MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "tenancy policies",
+												  ALLOCSET_SMALL_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(own);
+
+		(void) ask_policies(query->planstate, query->estate);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(own);
+	}
+
+	if (next_ExecutorRun)
+		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
+	else
+		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
+}
+
+/*
  * Installs the hooks.  Called once, from _PG_init.
  */
 void
@@ -408,4 +492,6 @@ tn_barrier_init(void)
 	get_relation_info_hook = guard_table;
 	next_ExecutorStart = ExecutorStart_hook;
 	ExecutorStart_hook = start_query;
+	next_ExecutorRun = ExecutorRun_hook;
+	ExecutorRun_hook = run_query;
 }

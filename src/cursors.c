@@ -281,6 +281,9 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 		check_identity(&open->identity);
 		tn_changes++;
 	}
+	/* Its policies may ask for hidden rows alone: whether they do must not show. */
+	else if (query->plannedstmt->dependsOnRole)
+		tn_session_uses++;
 
 	if (next_ExecutorRun)
 		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);

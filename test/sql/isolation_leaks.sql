@@ -420,6 +420,56 @@ SELECT pg_temp.in_a(), pg_temp.in_b(), pg_temp.in_a();
 SELECT id, pg_temp.in_b() FROM iso.note ORDER BY id;
 SELECT status, (SELECT count(*) FROM iso.note) FROM tenancy.begin_session(:'admin_a');
 
+\echo == what a policy asks is asked whether or not a condition has found a row before it
+CREATE FUNCTION pg_temp.both(statement text) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN b = x THEN 'no difference: ' || b ELSE 'TOLD: ' || b || ' / ' || x END
+	FROM iso.attempt(format(statement, 'SECRET-B-101')) b, iso.attempt(format(statement, 'SECRET-X-101')) x
+$$;
+SET tenancy.session_token = :'admin_a';
+SET plan_cache_mode = force_generic_plan;
+PREPARE reading (text) AS SELECT FROM iso.note WHERE body = $1;
+EXECUTE reading ('x');
+SET tenancy.session_token = 'garbage';
+SELECT pg_temp.both('EXECUTE reading (%L)');
+SET tenancy.session_token = :'expired';
+SELECT pg_temp.both('EXECUTE reading (%L)');
+SET tenancy.session_token = :'admin_a';
+SET tenancy.cross_org = on;
+PREPARE deleting (text) AS DELETE FROM iso.note WHERE body = $1;
+EXECUTE deleting ('x');
+SET tenancy.org = 'nowhere';
+SELECT pg_temp.both('EXECUTE deleting (%L)');
+RESET tenancy.org;
+SET tenancy.session_token = :'viewer_a';
+SELECT pg_temp.both('EXECUTE deleting (%L)');
+RESET tenancy.cross_org;
+RESET plan_cache_mode;
+DEALLOCATE ALL;
+\echo -- a cursor is of the identity that it was opened under, whether or not it has a row
+CREATE FUNCTION pg_temp.fetch_elsewhere(guess text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	c CURSOR FOR SELECT FROM iso.note WHERE body = guess;
+BEGIN
+	OPEN c;
+	MOVE c;
+	PERFORM set_config('tenancy.org', 'nowhere', true);
+	MOVE c;
+	RETURN 'moved';
+END
+$$;
+SET tenancy.session_token = :'admin_a';
+SELECT pg_temp.both('SELECT pg_temp.fetch_elsewhere(%L)');
+RESET tenancy.session_token;
+BEGIN;
+SET LOCAL tenancy.session_token = :'admin_a';
+DECLARE c CURSOR WITH HOLD FOR SELECT FROM iso.note WHERE body = 'SECRET-B-101';
+COMMIT;
+BEGIN;
+SET LOCAL tenancy.session_token = :'admin_a';
+DECLARE c CURSOR WITH HOLD FOR SELECT FROM iso.note WHERE body = 'SECRET-X-101';
+COMMIT;
+CLOSE ALL;
+
 \echo == cursors of one identity under another
 SET tenancy.session_token = :'admin_b';
 RESET tenancy.org;
