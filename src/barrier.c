@@ -54,8 +54,10 @@
 #include "utils/typcache.h"
 
 #include "barrier.h"
+#include "changes.h"
 #include "session.h"
 #include "settings.h"
+#include "statement.h"
 
 #define SCHEMA "tenancy"
 
@@ -456,16 +458,17 @@ ask_policies(PlanState *state, void *estate)
 }
 
 /*
- * In memory of their own, so that the query's identity is not settled by them:
- * it may set its token itself, before it reads.  Who is active has errors from
- * permission to write alone, and those are in One-Time Filters, unless reading
- * across orgs keeps the planner from that.
+ * Before there are rows, the policies' errors are raised, and the identity that
+ * they answer for is settled.  Who is active has errors from permission to write
+ * alone, and those are in One-Time Filters, unless reading across orgs keeps the
+ * planner from that.
  */
 static void
-run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONCE_PARAMETER)
+begin_reading(QueryDesc *query)
 {
-	if (query->plannedstmt->dependsOnRole &&
-		(tn_cross_org || tn_session()->status != TN_STATUS_ACTIVE))
+	const TnSession *session = tn_session();
+
+	if (tn_cross_org || session->status != TN_STATUS_ACTIVE)
 	{
 		MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "tenancy policies",
 												  ALLOCSET_SMALL_SIZES);
@@ -474,12 +477,24 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 		(void) ask_policies(query->planstate, query->estate);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(own);
+		session = tn_session_trusted();
 	}
+	tn_statement_settle(query->estate->es_query_cxt, session);
+}
 
+static void
+run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONCE_PARAMETER)
+{
+	uint64		changes = tn_changes;
+
+	if (query->plannedstmt->dependsOnRole)
+		begin_reading(query);
 	if (next_ExecutorRun)
 		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
 	else
 		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
+	if (tn_changes != changes)
+		tn_statement_check(query->estate->es_query_cxt);
 }
 
 /*

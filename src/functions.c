@@ -42,18 +42,6 @@
 #include "statement.h"
 
 /*
- * The session that a function is about to answer for, at its place in a query.
- */
-static const TnSession *
-session_to_answer(TnAnswer *answer, FmgrInfo *function)
-{
-	const TnSession *session = tn_session_trusted();
-
-	tn_answer_check(answer, function, session);
-	return session;
-}
-
-/*
  * Defines a function of SQL that asks anew, by a function of its own, only if
  * its last answer in the same place does not hold any more.  Nothing else here:
  * it may be called for every row.
@@ -251,7 +239,7 @@ static pg_noinline TnAnswer *
 ask_user_id(FunctionCallInfo fcinfo)
 {
 	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
-	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
+	const TnSession *session = tn_answer_session(answer, fcinfo->flinfo);
 
 	return tn_answer_uuid(answer, fcinfo->flinfo,
 						  session->status <= TN_STATUS_DISABLED ? NULL : &session->user_id);
@@ -307,7 +295,7 @@ static pg_noinline TnAnswer *
 ask_org(FunctionCallInfo fcinfo)
 {
 	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
-	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
+	const TnSession *session = tn_answer_session(answer, fcinfo->flinfo);
 
 	return tn_answer_uuid(answer, fcinfo->flinfo,
 						  session->status == TN_STATUS_ACTIVE ? &session->org_id : NULL);
@@ -474,7 +462,7 @@ tenancy_cross_org_active(PG_FUNCTION_ARGS)
 
 	if (!tn_cross_org)
 		PG_RETURN_BOOL(false);
-	session = session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
+	session = tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 	if (session->is_superadmin)
 		tn_audit_log_cross_org(&session->user_id);
 	PG_RETURN_BOOL(session->is_superadmin);
@@ -500,7 +488,7 @@ TENANCY_FUNCTION(tenancy_is_administrator);
 Datum
 tenancy_is_administrator(PG_FUNCTION_ARGS)
 {
-	(void) session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
+	(void) tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 	PG_RETURN_BOOL(tn_session_is_administrator());
 }
 
@@ -508,7 +496,7 @@ TENANCY_FUNCTION(tenancy_is_superadmin);
 Datum
 tenancy_is_superadmin(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(session_to_answer(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo)->is_superadmin);
+	PG_RETURN_BOOL(tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo)->is_superadmin);
 }
 
 /* ---- permissions ---- */
@@ -526,7 +514,7 @@ static pg_noinline TnAnswer *
 ask_permission(FunctionCallInfo fcinfo)
 {
 	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
-	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
+	const TnSession *session = tn_answer_session(answer, fcinfo->flinfo);
 
 	return tn_answer_bool(answer, tn_policy_allows(session, name_argument(fcinfo, 0),
 												   name_argument(fcinfo, 1)));
@@ -538,7 +526,7 @@ static pg_noinline TnAnswer *
 ask_permitted_org(FunctionCallInfo fcinfo)
 {
 	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
-	const TnSession *session = session_to_answer(answer, fcinfo->flinfo);
+	const TnSession *session = tn_answer_session(answer, fcinfo->flinfo);
 	bool		allowed = tn_policy_allows(session, name_argument(fcinfo, 0),
 										   name_argument(fcinfo, 1));
 
@@ -550,22 +538,22 @@ ANSWERING_FUNCTION(tenancy_current_org_if, ask_permitted_org)
 /*
  * Not STRICT: a null must not pass for a permission.
  */
-static const TnSession *
-require_permission(FunctionCallInfo fcinfo)
+static void
+require_permission(FunctionCallInfo fcinfo, const TnSession *session)
 {
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("action and resource type must not be null"),
 				 errhint("tenancy.resource_types lists what exists.")));
-	return tn_policy_require(name_argument(fcinfo, 0), name_argument(fcinfo, 1));
+	tn_policy_require(session, name_argument(fcinfo, 0), name_argument(fcinfo, 1));
 }
 
 TENANCY_FUNCTION(tenancy_require);
 Datum
 tenancy_require(PG_FUNCTION_ARGS)
 {
-	(void) require_permission(fcinfo);
+	require_permission(fcinfo, tn_session());
 	PG_RETURN_VOID();
 }
 
@@ -573,9 +561,9 @@ static pg_noinline TnAnswer *
 ask_required_org(FunctionCallInfo fcinfo)
 {
 	TnAnswer   *answer = tn_answer_begin(fcinfo->flinfo);
-	const TnSession *session = require_permission(fcinfo);
+	const TnSession *session = tn_answer_session(answer, fcinfo->flinfo);
 
-	tn_answer_check(answer, fcinfo->flinfo, session);
+	require_permission(fcinfo, session);
 	return tn_answer_uuid(answer, fcinfo->flinfo, &session->org_id);
 }
 

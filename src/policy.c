@@ -307,14 +307,11 @@ role_names(const TnSession *session)
 }
 
 /*
- * Raises the error that says why not, unless the session may do that.  Returns
- * the session.
+ * Raises the error that says why not, unless the session may do that.
  */
-const TnSession *
-tn_policy_require(TnName action, TnName resource_type)
+void
+tn_policy_require(const TnSession *session, TnName action, TnName resource_type)
 {
-	const TnSession *session = tn_session();
-
 	if (session->status != TN_STATUS_ACTIVE)
 		tn_session_raise(session);
 	switch (decide(session, action, resource_type))
@@ -346,7 +343,6 @@ tn_policy_require(TnName action, TnName resource_type)
 					 errhint("Call tenancy.stop_acting() first; tenancy.act_as(user_id, reason, read_only => false) allows changes.")));
 			break;
 	}
-	return session;
 }
 
 /*

@@ -30,7 +30,7 @@ typedef struct TnPermission
 } TnPermission;
 
 extern bool tn_policy_allows(const TnSession *session, TnName action, TnName resource_type);
-extern const TnSession *tn_policy_require(TnName action, TnName resource_type);
+extern void tn_policy_require(const TnSession *session, TnName action, TnName resource_type);
 extern List *tn_policy_permissions(const TnSession *session);
 
 #endif							/* TN_POLICY_H */

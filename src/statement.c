@@ -11,8 +11,11 @@
  *		DELETE FROM t WHERE set_config('tenancy.org', 'other', true) <> ''
  *
  * would have been permitted in one org and deleted rows of another, where the
- * same user may only read.  So the first policy that a query evaluates settles
- * the identity for all of its policies.
+ * same user may only read.  So the identity is settled for all policies of a
+ * query: before it runs if they hide rows of it, else by the first that is
+ * evaluated.  They answer for that identity whatever has become of the session
+ * since: an error there and then would tell that there was a row for which they
+ * were asked.  It is an error in the end if the session is another one by then.
  *
  * A query is known by its executor's memory context, in which the functions of
  * its policies are set up too.  Only calls that come from a stored expression
@@ -42,6 +45,8 @@ typedef struct Settled
 	MemoryContext query_context;
 	uint64		version;		/* of the session, when it was compared last */
 	TnIdentity	identity;
+	TnSession	session;		/* as far as permissions hang on it */
+	TnVerifiedToken token;
 	MemoryContextCallback callback;
 } Settled;
 
@@ -68,6 +73,32 @@ find(MemoryContext query_context)
 	return NULL;
 }
 
+/*
+ * A copy of what permissions hang on: the session's own is gone with the next
+ * look at it.
+ */
+static void
+copy_session(Settled *settled, const TnSession *session)
+{
+	Size		size = session->n_roles * sizeof(pg_uuid_t);
+
+	settled->session = *session;
+	settled->session.email = NULL;
+	settled->session.context = NULL;
+	settled->session.row = NULL;
+	if (session->token != NULL)
+	{
+		settled->token.verdict = session->token->verdict;
+		settled->token.problem = session->token->problem;
+		settled->token.has_authenticated_at = session->token->has_authenticated_at;
+		settled->token.authenticated_at = session->token->authenticated_at;
+		settled->session.token = &settled->token;
+	}
+	if (size > 0)
+		settled->session.role_ids = memcpy(MemoryContextAlloc(settled->query_context, size),
+										   session->role_ids, size);
+}
+
 static Settled *
 settle(MemoryContext query_context, const TnSession *session)
 {
@@ -76,11 +107,52 @@ settle(MemoryContext query_context, const TnSession *session)
 	settled->query_context = query_context;
 	settled->version = session->version;
 	tn_session_identity(session, &settled->identity);
+	copy_session(settled, session);
 	settled->callback.func = forget;
 	settled->callback.arg = settled;
 	MemoryContextRegisterResetCallback(query_context, &settled->callback);
 	dlist_push_head(&all_settled, &settled->node);
 	return settled;
+}
+
+static bool
+is_of(Settled *settled, const TnSession *session)
+{
+	TnIdentity	now;
+
+	if (settled->version == session->version)
+		return true;
+	tn_session_identity(session, &now);
+	if (!tn_session_same_identity(&now, &settled->identity))
+		return false;
+	settled->version = session->version;
+	return true;
+}
+
+/*
+ * Settles the identity of a query that is about to run, unless it is already.
+ */
+void
+tn_statement_settle(MemoryContext query_context, const TnSession *session)
+{
+	if (find(query_context) == NULL)
+		(void) settle(query_context, session);
+}
+
+/*
+ * Raises an error if the session is another one than the query was run under.
+ */
+void
+tn_statement_check(MemoryContext query_context)
+{
+	Settled    *settled = find(query_context);
+
+	if (settled != NULL && !is_of(settled, tn_session()))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("identity was changed by a statement that depends on it"),
+				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
+				 errhint("Set the token or the org in a statement of its own.")));
 }
 
 /*
@@ -122,38 +194,34 @@ tn_answer_begin(FmgrInfo *function)
 	return answer;
 }
 
-/*
- * To be called with the session that the answer is about.  Raises an error if
- * the same query was answered for another one before.
- */
-void
-tn_answer_check(TnAnswer *answer, FmgrInfo *function, const TnSession *session)
+/* Expressions that were parsed here have a location. */
+static bool
+is_stored(FmgrInfo *function)
 {
-	Settled    *settled = answer->settled;
-	TnIdentity	now;
+	return function->fn_expr != NULL && IsA(function->fn_expr, FuncExpr) &&
+		((FuncExpr *) function->fn_expr)->location < 0;
+}
 
-	if (settled == NULL)
+/*
+ * The session that the answer is about.  Raises an error for a token that is no
+ * good, but not in a query that has been settled before.
+ */
+const TnSession *
+tn_answer_session(TnAnswer *answer, FmgrInfo *function)
+{
+	const TnSession *session;
+
+	if (answer->settled == NULL && is_stored(function))
+		answer->settled = find(function->fn_mcxt);
+	if (answer->settled == NULL)
 	{
-		/* Expressions that were parsed here have a location. */
-		if (function->fn_expr == NULL || !IsA(function->fn_expr, FuncExpr) ||
-			((FuncExpr *) function->fn_expr)->location >= 0)
-			return;
-		settled = find(function->fn_mcxt);
-		if (settled == NULL)
-			settled = settle(function->fn_mcxt, session);
-		answer->settled = settled;
+		session = tn_session_trusted();
+		if (is_stored(function))
+			answer->settled = settle(function->fn_mcxt, session);
+		return session;
 	}
-
-	if (settled->version == session->version)
-		return;
-	tn_session_identity(session, &now);
-	if (!tn_session_same_identity(&now, &settled->identity))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("identity was changed by a statement that depends on it"),
-				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
-				 errhint("Set the token or the org in a statement of its own.")));
-	settled->version = session->version;
+	session = tn_session();
+	return is_of(answer->settled, session) ? session : &answer->settled->session;
 }
 
 static TnAnswer *

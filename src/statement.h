@@ -37,11 +37,13 @@ typedef struct TnAnswer
 } TnAnswer;
 
 extern TnAnswer *tn_answer_begin(FmgrInfo *function);
-extern void tn_answer_check(TnAnswer *answer, FmgrInfo *function, const TnSession *session);
+extern const TnSession *tn_answer_session(TnAnswer *answer, FmgrInfo *function);
 extern TnAnswer *tn_answer_bool(TnAnswer *answer, bool value);
 extern TnAnswer *tn_answer_uuid(TnAnswer *answer, FmgrInfo *function, const pg_uuid_t *uuid);
 
 extern TnAnswer *tn_answer_elsewhere(TnAnswer *answer);
+extern void tn_statement_settle(MemoryContext query_context, const TnSession *session);
+extern void tn_statement_check(MemoryContext query_context);
 
 /*
  * The answer of this call of a function that still holds, or NULL.

@@ -418,6 +418,7 @@ SET tenancy.session_token = :'both';
 SELECT pg_temp.tour();
 SELECT pg_temp.in_a(), pg_temp.in_b(), pg_temp.in_a();
 SELECT id, pg_temp.in_b() FROM iso.note ORDER BY id;
+\echo -- who begins a session reads in the next statement
 SELECT status, (SELECT count(*) FROM iso.note) FROM tenancy.begin_session(:'admin_a');
 
 \echo == what a policy asks is asked whether or not a condition has found a row before it
@@ -445,6 +446,12 @@ SELECT pg_temp.both('EXECUTE deleting (%L)');
 RESET tenancy.cross_org;
 RESET plan_cache_mode;
 DEALLOCATE ALL;
+\echo -- nor does an identity tell that changes while the statement runs, and is back in its end
+CREATE FUNCTION pg_temp.go(org text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('tenancy.org', org, true) $$;
+SET tenancy.session_token = :'admin_a';
+SELECT pg_temp.both($$SELECT pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L), pg_temp.go(''), (SELECT 1 / (count(*) - 3) FROM iso.note)$$);
+SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L), pg_temp.go('')$$);
+SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L)$$);
 \echo -- a cursor is of the identity that it was opened under, whether or not it has a row
 CREATE FUNCTION pg_temp.fetch_elsewhere(guess text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
