@@ -75,9 +75,11 @@ CREATE OR REPLACE FUNCTION tenancy.statistics_functions()
 RETURNS SETOF regprocedure LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT p.oid::regprocedure FROM pg_proc p
 	WHERE p.pronamespace = 'pg_catalog'::regnamespace
-		AND p.proname ~ '^pg_stat_get_(db_|xact_)?(numscans|tuples_.*|(live|dead)_tuples|mod_since_analyze|ins_since_vacuum|blocks_.*)$'
+		AND (p.proname ~ '^pg_stat_get_(db_|xact_)?(numscans|tuples_.*|(live|dead)_tuples|mod_since_analyze|ins_since_vacuum|blocks_.*)$'
+			-- What a serializable transaction has read is locked, hidden rows too; and which version of a row is the latest is told of any.
+			OR p.proname IN ('pg_lock_status', 'currtid2'))
 $$;
-COMMENT ON FUNCTION tenancy.statistics_functions() IS 'Internal: the functions that tell how many rows of a table were fetched or are there, those of all orgs.';
+COMMENT ON FUNCTION tenancy.statistics_functions() IS 'Internal: the functions that tell which and how many rows of a table were read or are there, those of all orgs.';
 
 CREATE OR REPLACE FUNCTION tenancy.close_statistics()
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -94,7 +96,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION tenancy.close_statistics() IS 'Takes the statistics of tables, which count rows of every org, from PUBLIC; pg_monitor keeps them.';
+COMMENT ON FUNCTION tenancy.close_statistics() IS 'Takes the statistics of tables and locks, which tell of rows of every org, from PUBLIC; pg_monitor keeps them.';
 
 -- Last, so that it covers every object of every file: whatever default privileges the database has, only the owner has any. New objects
 -- alone, which have none recorded as the extension's own: in an update, that would leave out of a dump what an application was granted.
