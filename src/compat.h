@@ -122,33 +122,23 @@ tn_find_setting(const char *name)
 
 /*
  * What EXPLAIN ANALYZE shows as "Heap Blocks" of a bitmap scan; 18 moved it
- * into a struct, and shows each parallel worker's (5a1e6df3b).
+ * into a struct (5a1e6df3b).
  */
 #if PG_VERSION_NUM >= 180000
 #define tn_clear_heap_blocks(state) \
-	do { \
-		memset(&(state)->stats, 0, sizeof((state)->stats)); \
-		for (int i_ = 0; (state)->sinstrument != NULL && i_ < (state)->sinstrument->num_workers; i_++) \
-			memset(&(state)->sinstrument->sinstrument[i_], 0, sizeof((state)->stats)); \
-	} while (0)
+	((state)->stats.exact_pages = (state)->stats.lossy_pages = 0)
 #else
 #define tn_clear_heap_blocks(state) \
 	((state)->exact_pages = (state)->lossy_pages = 0)
 #endif
 
 /*
- * What it shows as "Index Searches" of all workers together, since 18
- * (0fbceae84).
+ * What it shows as "Index Searches", since 18 (0fbceae84).
  */
 #if PG_VERSION_NUM >= 180000
-#define tn_clear_index_searches(instrument, workers) \
-	do { \
-		memset(&(instrument), 0, sizeof(instrument)); \
-		for (int i_ = 0; (workers) != NULL && i_ < (workers)->num_workers; i_++) \
-			memset(&(workers)->winstrument[i_], 0, sizeof(instrument)); \
-	} while (0)
+#define tn_clear_index_searches(instrument) ((instrument).nsearches = 0)
 #else
-#define tn_clear_index_searches(instrument, workers) ((void) 0)
+#define tn_clear_index_searches(instrument) ((void) 0)
 #endif
 
 #endif							/* FRONTEND */

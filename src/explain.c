@@ -39,14 +39,11 @@ static void
 hide_searches(PlanState *state)
 {
 	if (IsA(state, IndexScanState))
-		tn_clear_index_searches(((IndexScanState *) state)->iss_Instrument,
-								((IndexScanState *) state)->iss_SharedInfo);
+		tn_clear_index_searches(((IndexScanState *) state)->iss_Instrument);
 	else if (IsA(state, IndexOnlyScanState))
-		tn_clear_index_searches(((IndexOnlyScanState *) state)->ioss_Instrument,
-								((IndexOnlyScanState *) state)->ioss_SharedInfo);
+		tn_clear_index_searches(((IndexOnlyScanState *) state)->ioss_Instrument);
 	else if (IsA(state, BitmapIndexScanState))
-		tn_clear_index_searches(((BitmapIndexScanState *) state)->biss_Instrument,
-								((BitmapIndexScanState *) state)->biss_SharedInfo);
+		tn_clear_index_searches(((BitmapIndexScanState *) state)->biss_Instrument);
 }
 
 static void
