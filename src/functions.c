@@ -307,9 +307,10 @@ TENANCY_FUNCTION(tenancy_claims);
 Datum
 tenancy_claims(PG_FUNCTION_ARGS)
 {
-	const TnSession *session = tn_session_trusted();
+	const TnSession *session = tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 
-	if (session->token == NULL)
+	/* Those of a session that is no more are not kept. */
+	if (session->token == NULL || session->token->payload == NULL)
 		PG_RETURN_NULL();
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(session->token->payload));
 }
@@ -488,8 +489,9 @@ TENANCY_FUNCTION(tenancy_is_administrator);
 Datum
 tenancy_is_administrator(PG_FUNCTION_ARGS)
 {
-	(void) tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
-	PG_RETURN_BOOL(tn_session_is_administrator());
+	const TnSession *session = tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
+
+	PG_RETURN_BOOL(tn_session_is_administrator(session));
 }
 
 TENANCY_FUNCTION(tenancy_is_superadmin);

@@ -750,7 +750,7 @@ creator_of_org(const char *admin_email, pg_uuid_t *user_id)
 		(void) run(HOLD_CURRENT_USER, NULL, NULL);
 		(void) run(ASSERT_ADMINISTRATOR, NULL, NULL);
 	}
-	else if (tn_session()->status == TN_STATUS_ANONYMOUS && tn_session_is_administrator())
+	else if (tn_session()->status == TN_STATUS_ANONYMOUS && tn_session_is_administrator(tn_session()))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the org needs an admin"),

@@ -719,15 +719,15 @@ tn_session_of_user_for_change(void)
  * without a token the DBA, which is a superuser or the extension's owner.  The
  * outer user counts: inside our SECURITY DEFINER functions the current one is
  * the extension's owner.  But code of a table's owner that runs meanwhile is
- * not the DBA's.  Raises an error for a bad token.
+ * not the DBA's.
  */
 bool
-tn_session_is_administrator(void)
+tn_session_is_administrator(const TnSession *session)
 {
 	Oid			role = GetOuterUserId();
 
-	if (tn_session_token_value != NULL)
-		return tn_session_trusted()->is_superadmin;
+	if (session->status != TN_STATUS_ANONYMOUS)
+		return session->is_superadmin;
 	return !tn_running_as_owner() &&
 		(superuser_arg(role) || has_privs_of_role(role, tn_catalog_owner()));
 }

@@ -92,7 +92,7 @@ extern const TnSession *tn_session_trusted(void);
 extern const TnSession *tn_session_of_user(void);
 extern const TnSession *tn_session_of_user_for_change(void);
 pg_noreturn extern void tn_session_raise(const TnSession *session);
-extern bool tn_session_is_administrator(void);
+extern bool tn_session_is_administrator(const TnSession *session);
 extern bool tn_session_is_fresh(const TnSession *session, const Interval *max_age);
 extern const char *tn_session_impersonator(const TnSession *session);
 extern void tn_session_identity(const TnSession *session, TnIdentity *identity);

@@ -38,6 +38,12 @@ DROP INDEX iso.wide_org_id_idx;
 CREATE INDEX ON iso.wide (body) INCLUDE (org_id);
 GRANT SELECT ON iso.wide TO regress_tenancy_app;
 INSERT INTO iso.wide (id, body, org_id) SELECT i, 'SECRET-B-' || i % 10, :b FROM generate_series(1, 1000) i;
+-- With a policy of the application's own that asks for the token, and hides a row of the org.
+CREATE TABLE iso.claimed (body text);
+SELECT tenancy.protect('iso.claimed', 'iso_claimed') \g /dev/null
+CREATE POLICY claimed ON iso.claimed AS RESTRICTIVE USING (tenancy.claims() ->> 'sub' = body);
+GRANT SELECT ON iso.claimed TO regress_tenancy_app;
+INSERT INTO iso.claimed (body, org_id) VALUES ('SECRET-B-101', :a);
 ANALYZE iso.note, iso.item;
 UPDATE iso.b_before SET rows = iso.b_rows();
 
@@ -478,6 +484,8 @@ SET tenancy.session_token = :'admin_a';
 SELECT pg_temp.both($$SELECT pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L), pg_temp.go(''), (SELECT 1 / (count(*) - 3) FROM iso.note)$$);
 SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L), pg_temp.go('')$$);
 SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L)$$);
+SELECT pg_temp.both($$SELECT set_config('tenancy.session_token', 'no.token.at.all', true), (SELECT count(*) FROM iso.claimed WHERE body = %L)$$);
+SELECT count(*) FROM iso.claimed;
 \echo -- a cursor is of the identity that it was opened under, whether or not it has a row
 CREATE FUNCTION pg_temp.fetch_elsewhere(guess text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
