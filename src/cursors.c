@@ -8,8 +8,8 @@
  * rows of the org that it was started in, whatever token is set since.  Two
  * things prevent that:
  *
- *	- Running on with a query that has asked for the identity, under another one,
- *	  is an error.
+ *	- Running a query that has asked for the identity, when it was started or run
+ *	  before, under another one is an error.
  *	- Rows that are put aside are fetched without running anything: those of a
  *	  cursor WITH HOLD, which keeps them beyond the transaction, where the next
  *	  client of a pooled connection would find it, and those of INSERT …
@@ -259,13 +259,19 @@ close_held(void)
 static void
 start_query(QueryDesc *query, int eflags)
 {
+	uint64		uses;
+
 	close_held();
 	if (query->plannedstmt->parallelModeNeeded)
 		tn_session_announce();
+	uses = tn_session_uses;
 	if (next_ExecutorStart)
 		next_ExecutorStart(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
+	/* Which partitions are read has been asked already, though no row is fetched yet. */
+	if (tn_session_uses != uses)
+		(void) remember_query(query);
 	seen_uses = tn_session_uses;
 }
 

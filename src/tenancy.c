@@ -35,10 +35,11 @@ _PG_init(void)
 	tn_catalog_init();
 	tn_settings_init();
 	tn_audit_init();
+	tn_barrier_init();
+	/* Before the barrier in its turn: a cursor of another identity is what to tell of. */
 	tn_cursors_init();
 	tn_explain_init();
 	tn_conflict_init();
 	tn_checks_init();
-	tn_barrier_init();
 	tn_pushdown_init();
 }

@@ -81,6 +81,35 @@ FETCH forward;
 FETCH ABSOLUTE 1 forward;
 ROLLBACK;
 
+\echo == whose partitions are read is settled when a cursor is declared, and nobody else fetches from it
+\c - :admin
+SET client_min_messages = warning;
+CREATE TABLE portals_part (org_id uuid, body text) PARTITION BY HASH (org_id);
+SELECT format('CREATE TABLE portals_part_%s PARTITION OF portals_part FOR VALUES WITH (MODULUS 4, REMAINDER %s)', n, n) FROM generate_series(0, 3) n \gexec
+SELECT tenancy.protect('portals_part', 'portals_note');
+INSERT INTO portals_part SELECT id, 'of ' || slug FROM tenancy.organizations WHERE slug IN ('portals-acme', 'portals-beta');
+GRANT ALL ON portals_part TO regress_tenancy_app;
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+SET tenancy.session_token = :'alice';
+BEGIN;
+DECLARE part CURSOR FOR SELECT body FROM portals_part;
+SET LOCAL tenancy.session_token = :'bob';
+SELECT body FROM portals_part;
+FETCH part;
+ROLLBACK;
+BEGIN;
+DECLARE part CURSOR FOR SELECT body FROM portals_part;
+SET LOCAL tenancy.session_token = '';
+FETCH part;
+ROLLBACK;
+BEGIN;
+DECLARE part CURSOR FOR SELECT body FROM portals_part;
+SET LOCAL tenancy.session_token = :'bob';
+SET LOCAL tenancy.session_token = :'alice';
+FETCH part;
+COMMIT;
+
 \echo == a statement with RETURNING has run before its first row is fetched
 CREATE FUNCTION pg_temp.fetch_under_another(other text, statement text DEFAULT 'UPDATE portals_note SET id = id RETURNING body') RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -117,7 +146,7 @@ SET tenancy.session_token = :'alice';
 WITH a AS (INSERT INTO asked SELECT pg_temp.ask(i) FROM generate_series(1, 1000) i RETURNING pg_temp.used())
 SELECT CASE WHEN max(used) - min(used) < 50000 THEN 'as large as before' ELSE 'larger by ' || max(used) - min(used) END FROM a;
 RESET tenancy.session_token;
-DROP TABLE portals_note;
+DROP TABLE portals_note, portals_part;
 DELETE FROM tenancy.role_permissions WHERE resource_type = 'portals_note';
 DELETE FROM tenancy.resource_types WHERE name = 'portals_note';
 DELETE FROM tenancy.organizations WHERE slug IN ('portals-acme', 'portals-beta');
