@@ -34,6 +34,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/sdir.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -71,6 +72,7 @@ typedef struct Guard
 static get_relation_info_hook_type next_get_relation_info = NULL;
 static ExecutorStart_hook_type next_ExecutorStart = NULL;
 static ExecutorRun_hook_type next_ExecutorRun = NULL;
+static ExecutorFinish_hook_type next_ExecutorFinish = NULL;
 
 static bool
 is_leaky(Oid function, void *context)
@@ -431,30 +433,54 @@ is_question(FuncExpr *call)
 	return func_volatile(call->funcid) == PROVOLATILE_STABLE;
 }
 
-static bool
-ask_questions(Node *node, void *estate)
+typedef struct Questions
 {
+	EState	   *estate;			/* NULL: they are looked for, but not asked */
+	bool		found;
+} Questions;
+
+static bool
+ask_questions(Node *node, void *arg)
+{
+	Questions  *questions = arg;
 	bool		isnull;
 
 	if (node == NULL)
 		return false;
 	if (!IsA(node, FuncExpr) || !is_question((FuncExpr *) node))
-		return expression_tree_walker(node, ask_questions, estate);
-	(void) ExecEvalExprSwitchContext(ExecInitExpr((Expr *) node, NULL), GetPerTupleExprContext((EState *) estate), &isnull);
+		return expression_tree_walker(node, ask_questions, arg);
+	questions->found = true;
+	if (questions->estate != NULL)
+		(void) ExecEvalExprSwitchContext(ExecInitExpr((Expr *) node, NULL),
+										 GetPerTupleExprContext(questions->estate), &isnull);
 	return false;
 }
 
 static bool
-ask_policies(PlanState *state, void *estate)
+ask_policies(PlanState *state, void *questions)
 {
-	(void) ask_questions((Node *) state->plan->qual, estate);
+	(void) ask_questions((Node *) state->plan->qual, questions);
 	if (IsA(state, IndexScanState))
-		(void) ask_questions((Node *) ((IndexScan *) state->plan)->indexqual, estate);
+		(void) ask_questions((Node *) ((IndexScan *) state->plan)->indexqual, questions);
 	else if (IsA(state, IndexOnlyScanState))
-		(void) ask_questions((Node *) ((IndexOnlyScan *) state->plan)->indexqual, estate);
+		(void) ask_questions((Node *) ((IndexOnlyScan *) state->plan)->indexqual, questions);
 	else if (IsA(state, BitmapIndexScanState))
-		(void) ask_questions((Node *) ((BitmapIndexScan *) state->plan)->indexqual, estate);
-	return planstate_tree_walker(state, ask_policies, estate);
+		(void) ask_questions((Node *) ((BitmapIndexScan *) state->plan)->indexqual, questions);
+	return planstate_tree_walker(state, ask_policies, questions);
+}
+
+/*
+ * Do policies that ask us hide rows of a query?  Those of an application's own
+ * need not, nor does a view with security_barrier that is written to.
+ */
+static bool
+hides_rows(QueryDesc *query)
+{
+	Questions	questions = {NULL, false};
+
+	if (query->plannedstmt->dependsOnRole)
+		(void) ask_policies(query->planstate, &questions);
+	return questions.found;
 }
 
 /*
@@ -470,13 +496,16 @@ begin_reading(QueryDesc *query)
 
 	if (tn_cross_org || session->status != TN_STATUS_ACTIVE)
 	{
+		Questions	questions = {query->estate, false};
 		MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "tenancy policies",
 												  ALLOCSET_SMALL_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(own);
 
-		(void) ask_policies(query->planstate, query->estate);
+		(void) ask_policies(query->planstate, &questions);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(own);
+		if (!questions.found)
+			return;
 		session = tn_session_trusted();
 	}
 	tn_statement_settle(query->estate->es_query_cxt, session);
@@ -487,14 +516,32 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TN_EXECUTE_ONC
 {
 	uint64		changes = tn_changes;
 
-	if (query->plannedstmt->dependsOnRole)
+	tn_statement_mark(query->estate->es_query_cxt);
+	/* A portal at its end, which goes forward alone, reads no more. */
+	if (query->plannedstmt->dependsOnRole && !ScanDirectionIsNoMovement(direction))
 		begin_reading(query);
 	if (next_ExecutorRun)
 		next_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
 	else
 		standard_ExecutorRun(query, direction, count TN_EXECUTE_ONCE_ARGUMENT);
 	if (tn_changes != changes)
-		tn_statement_check(query->estate->es_query_cxt);
+		tn_statement_check(query->estate->es_query_cxt, hides_rows(query));
+}
+
+/*
+ * What WITH changes and nothing reads is done here, to the end.
+ */
+static void
+finish_query(QueryDesc *query)
+{
+	uint64		changes = tn_changes;
+
+	if (next_ExecutorFinish)
+		next_ExecutorFinish(query);
+	else
+		standard_ExecutorFinish(query);
+	if (tn_changes != changes && query->plannedstmt->hasModifyingCTE)
+		tn_statement_check(query->estate->es_query_cxt, hides_rows(query));
 }
 
 /*
@@ -509,4 +556,6 @@ tn_barrier_init(void)
 	ExecutorStart_hook = start_query;
 	next_ExecutorRun = ExecutorRun_hook;
 	ExecutorRun_hook = run_query;
+	next_ExecutorFinish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_query;
 }

@@ -19,8 +19,10 @@
  *
  * A query is known by its executor's memory context, in which the functions of
  * its policies are set up too.  Only calls that come from a stored expression
- * count, a policy or a default: PL/pgSQL sets up what a function's own text
- * says once a transaction, and that may well ask under several identities.
+ * count, a policy or a default, and only in a query that the executor runs:
+ * PL/pgSQL sets up what a function's own text says once a transaction, functions
+ * of SQL that it calls and their defaults among it, and that may well ask under
+ * several identities.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,8 +49,12 @@ typedef struct Settled
 	TnIdentity	identity;
 	TnSession	session;		/* as far as permissions hang on it */
 	TnVerifiedToken token;
+	bool		asked_under_another;	/* what its policies answered was not the session's then */
 	MemoryContextCallback callback;
 } Settled;
+
+/* What the memory of a query that the executor runs is known by. */
+static const char query_mark[] = "query";
 
 static dlist_head all_settled = DLIST_STATIC_INIT(all_settled);
 
@@ -129,30 +135,54 @@ is_of(Settled *settled, const TnSession *session)
 	return true;
 }
 
-/*
- * Settles the identity of a query that is about to run, unless it is already.
- */
-void
-tn_statement_settle(MemoryContext query_context, const TnSession *session)
+static void
+check(Settled *settled, const TnSession *session)
 {
-	if (find(query_context) == NULL)
-		(void) settle(query_context, session);
-}
-
-/*
- * Raises an error if the session is another one than the query was run under.
- */
-void
-tn_statement_check(MemoryContext query_context)
-{
-	Settled    *settled = find(query_context);
-
-	if (settled != NULL && !is_of(settled, tn_session()))
+	if (!is_of(settled, session))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("identity was changed by a statement that depends on it"),
 				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
 				 errhint("Set the token or the org in a statement of its own.")));
+}
+
+/*
+ * Says that the memory is a query's, which is about to run.
+ */
+void
+tn_statement_mark(MemoryContext query_context)
+{
+	MemoryContextSetIdentifier(query_context, query_mark);
+}
+
+/*
+ * Settles the identity of a query that is about to run.  If it is run on, the
+ * identity must be the same.
+ */
+void
+tn_statement_settle(MemoryContext query_context, const TnSession *session)
+{
+	Settled    *settled = find(query_context);
+
+	if (settled == NULL)
+		(void) settle(query_context, session);
+	else
+		check(settled, session);
+}
+
+/*
+ * Raises an error if the session is another one than the query was run under.
+ * If policies hide rows of it, whether they were asked does not matter: they may
+ * be for hidden rows alone.  Any other has not depended on the identity since
+ * that has changed if it was not asked again.
+ */
+void
+tn_statement_check(MemoryContext query_context, bool hides_rows)
+{
+	Settled    *settled = find(query_context);
+
+	if (settled != NULL && (hides_rows || settled->asked_under_another))
+		check(settled, tn_session());
 }
 
 /*
@@ -216,12 +246,15 @@ tn_answer_session(TnAnswer *answer, FmgrInfo *function)
 	if (answer->settled == NULL)
 	{
 		session = tn_session_trusted();
-		if (is_stored(function))
+		if (is_stored(function) && function->fn_mcxt->ident == query_mark)
 			answer->settled = settle(function->fn_mcxt, session);
 		return session;
 	}
 	session = tn_session();
-	return is_of(answer->settled, session) ? session : &answer->settled->session;
+	if (is_of(answer->settled, session))
+		return session;
+	answer->settled->asked_under_another = true;
+	return &answer->settled->session;
 }
 
 static TnAnswer *

@@ -42,8 +42,9 @@ extern TnAnswer *tn_answer_bool(TnAnswer *answer, bool value);
 extern TnAnswer *tn_answer_uuid(TnAnswer *answer, FmgrInfo *function, const pg_uuid_t *uuid);
 
 extern TnAnswer *tn_answer_elsewhere(TnAnswer *answer);
+extern void tn_statement_mark(MemoryContext query_context);
 extern void tn_statement_settle(MemoryContext query_context, const TnSession *session);
-extern void tn_statement_check(MemoryContext query_context);
+extern void tn_statement_check(MemoryContext query_context, bool hides_rows);
 
 /*
  * The answer of this call of a function that still holds, or NULL.

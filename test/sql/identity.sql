@@ -20,7 +20,8 @@ SELECT minting.token('clerk', '{"sub": "identity-alice"}') AS alice, minting.tok
 	minting.token('clerk', '{"sub": "identity-alice", "nbf": 32503680000}') AS early,
 	minting.token('clerk', '{"sub": "identity-alice"}', options => '--sig garbage') AS forged,
 	minting.token('clerk', '{"sub": "identity-alice"}', '{"kid": "unknown"}') AS unknown_key,
-	minting.token('clerk', '{"sub": "identity-alice", "iss": "https://stranger.test"}') AS stranger \gset
+	minting.token('clerk', '{"sub": "identity-alice", "iss": "https://stranger.test"}') AS stranger,
+	minting.token('clerk', '{"sub": "identity-carol", "org_id": "ext_identity-acme"}') AS carol \gset
 \set malformed not.a.token
 \c - regress_tenancy_app
 \set VERBOSITY sqlstate
@@ -443,6 +444,77 @@ SET tenancy.org = 'identity-beta';
 SELECT identity.renew('{"jti": "5"}');
 SET tenancy.org = 'identity-acme';
 SELECT identity.renew('{"jti": "6"}');
+
+\echo == a function that PL/pgSQL has set up for the transaction, inlined or as a default, answers for who is there now
+\c - :admin
+CREATE FUNCTION identity.org() RETURNS uuid STABLE LANGUAGE sql RETURN tenancy.current_org();
+CREATE FUNCTION identity.may_delete() RETURNS boolean STABLE LANGUAGE sql RETURN tenancy.can_i('delete', 'identity_note');
+CREATE FUNCTION identity.given(org uuid DEFAULT tenancy.current_org()) RETURNS uuid IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN org; END';
+CREATE FUNCTION identity.asked() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	org uuid := identity.org();
+	given uuid := identity.given();
+	may boolean := identity.may_delete();
+	slug text := (SELECT m.slug FROM tenancy.my_orgs() m WHERE m.org_id = org);
+BEGIN
+	RETURN format('%s %s, given the same: %s', slug, CASE WHEN may THEN 'deletes' ELSE 'does not delete' END, given IS NOT DISTINCT FROM org);
+END
+$$;
+CREATE FUNCTION identity.asked_by_each(VARIADIC tokens text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	token text;
+BEGIN
+	FOREACH token IN ARRAY tokens LOOP
+		PERFORM set_config('tenancy.session_token', token, true);
+		RETURN NEXT identity.asked();
+	END LOOP;
+END
+$$;
+\c - regress_tenancy_app
+SET search_path = identity;
+BEGIN;
+SET LOCAL tenancy.session_token = :'alice';
+SELECT asked();
+SET LOCAL tenancy.session_token = :'bob';
+SELECT asked();
+SET LOCAL tenancy.session_token = '';
+SELECT asked();
+COMMIT;
+SELECT asked_by_each(:'alice', :'bob', '', :'alice');
+
+\echo == a statement whose policies do not ask for the identity: any may change it, and a bad token is none of its business
+\c - :admin
+CREATE TABLE identity.own (id int, state text);
+ALTER TABLE identity.own ENABLE ROW LEVEL SECURITY;
+CREATE POLICY odd ON identity.own USING (id % 2 = 1);
+CREATE VIEW identity.low WITH (security_barrier) AS SELECT * FROM identity.own WHERE id < 4;
+INSERT INTO identity.own VALUES (1), (2), (3);
+GRANT ALL ON identity.own, identity.low TO regress_tenancy_app;
+\c - regress_tenancy_app
+SET search_path = identity;
+TABLE me;
+SET tenancy.session_token = :'expired';
+SELECT id FROM own ORDER BY id;
+UPDATE low SET state = 'seen' WHERE id = 1;
+SET tenancy.session_token = :'malformed';
+SELECT id FROM own ORDER BY id;
+RESET tenancy.session_token;
+BEGIN;
+UPDATE own SET state = (SELECT status FROM tenancy.begin_session(:'alice')) WHERE id = 1 RETURNING *;
+COMMIT;
+BEGIN;
+UPDATE low SET state = (SELECT status FROM tenancy.begin_session(:'bob')) WHERE id = 1;
+SELECT status, subject FROM me;
+COMMIT;
+
+\echo == one that does not ask again after it has changed the identity is none that depends on it
+SET tenancy.session_token = :'carol';
+INSERT INTO note VALUES ('identity-acme5') RETURNING set_config('tenancy.org', 'identity-beta', false);
+RESET tenancy.org;
+\echo -- but one that does is an error, wherever the rows are written
+INSERT INTO note VALUES ('identity-acme6'), ('identity-acme7') RETURNING set_config('tenancy.org', 'identity-beta', false);
+WITH i AS (INSERT INTO note VALUES ('identity-acme6'), ('identity-acme7') RETURNING set_config('tenancy.org', 'identity-beta', false)) SELECT;
+SELECT body FROM note WHERE body LIKE 'identity-acme_' AND body > 'identity-acme4';
 
 \echo == clean up
 \c - :admin

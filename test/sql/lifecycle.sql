@@ -60,6 +60,21 @@ FROM (VALUES (1, 'member', ''), (2, 'viewer', ''), (3, 'other', ''), (4, 'both',
 RESET tenancy.session_token;
 SELECT pg_temp.is_the_same();
 
+\echo == who is the DBA stays it to the end of a statement
+\c - :dba
+SET client_min_messages = warning;
+SELECT a.count > 0 AND a.count = b.count AS same FROM (SELECT count(*) FROM tenancy.orgs) a, LATERAL (SELECT set_config('tenancy.session_token', 'no.token.at.all', true) WHERE a.count > 0 OFFSET 0) s,
+	LATERAL (SELECT count(*) FROM tenancy.orgs WHERE s.set_config <> '' OFFSET 0) b, LATERAL (SELECT set_config('tenancy.session_token', '', true) WHERE b.count >= 0 OFFSET 0) e;
+\c - regress_tenancy_app
+SET client_min_messages = warning;
+
+\echo == a superadmin looks up the org that they are in, and closes it
+BEGIN;
+SELECT lifecycle.sign_in('root', 'lifecycle-beta');
+SELECT tenancy.suspend_org(slug, 'moved away') FROM tenancy.orgs WHERE slug = 'lifecycle-beta';
+SELECT status FROM tenancy.session();
+ROLLBACK;
+
 \echo == suspended
 SELECT lifecycle.sign_in('root');
 SELECT tenancy.suspend_org('lifecycle-acme', 'unpaid invoice');
