@@ -3,8 +3,10 @@
 -- statements can guess them; every row has one with "deep" in it, which no statement has.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
-SELECT minting.enrol('ann', 'a', 'admin'), minting.enrol('bert', 'b', 'admin'), minting.enrol('idle', 'a', 'viewer') \g /dev/null
+SELECT minting.enrol('ann', 'a', 'admin'), minting.enrol('bert', 'b', 'admin'), minting.enrol('idle', 'a', 'viewer'), minting.enrol('vera', 'a', 'viewer'),
+	minting.enrol('root', 'b', 'admin') \g /dev/null
 DELETE FROM tenancy.membership_roles WHERE user_id = minting.user_id('idle');
+INSERT INTO tenancy.superadmins VALUES (minting.user_id('root'));
 SELECT id AS a FROM tenancy.organizations WHERE slug = 'a' \gset
 SELECT id AS b FROM tenancy.organizations WHERE slug = 'b' \gset
 
@@ -27,7 +29,49 @@ CREATE DOMAIN spy AS text CHECK (own.leak(VALUE));
 CREATE TYPE parcel AS (body text);
 CREATE FUNCTION boxed(text) RETURNS parcel LANGUAGE plpgsql IMMUTABLE COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', $1; RETURN ROW($1)::own.parcel; END $$;
 CREATE CAST (text AS parcel) WITH FUNCTION boxed(text);
+CREATE TABLE identity (who text PRIMARY KEY, token text NOT NULL, org text NOT NULL DEFAULT '', cross_org text NOT NULL DEFAULT 'off');
+CREATE FUNCTION become(who text, for_transaction boolean DEFAULT true) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$
+BEGIN
+	PERFORM set_config('tenancy.session_token', i.token, for_transaction), set_config('tenancy.org', i.org, for_transaction),
+		set_config('tenancy.cross_org', i.cross_org, for_transaction) FROM own.identity i WHERE i.who = become.who;
+	RETURN true;
+END
+$$;
+CREATE FUNCTION become_stable(who text) RETURNS boolean LANGUAGE plpgsql STABLE COST 0.0000001 AS $$ BEGIN RETURN own.become(who); END $$;
+CREATE FUNCTION become_immutable(who text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE COST 0.0000001 AS $$ BEGIN RETURN own.become(who); END $$;
+CREATE FUNCTION become_seeing(who text, what text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen: %', what; RETURN own.become(who); END $$;
+CREATE FUNCTION begin(who text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$
+BEGIN
+	PERFORM FROM own.identity i, tenancy.begin_session(i.token, nullif(i.org, '')) WHERE i.who = begin.who;
+	RETURN true;
+END
+$$;
+-- A statement's rows are fetched one by one, by one and another.
+CREATE FUNCTION fetched(statement text, other text, at_last text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	c refcursor;
+	r record;
+BEGIN
+	OPEN c FOR EXECUTE statement;
+	FETCH c INTO r;
+	RETURN NEXT r::text;
+	PERFORM own.become(other);
+	FETCH c INTO r;
+	RETURN NEXT r::text;
+	PERFORM own.become(at_last);
+	MOVE c;
+	FOR r IN EXECUTE statement LOOP
+		RETURN NEXT r::text;
+		PERFORM own.become(other);
+	END LOOP;
+END
+$$;
+CREATE FUNCTION run_it(statement text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE statement; END $$;
 RESET SESSION AUTHORIZATION;
+-- Across is one who may not read across orgs, but says so; lost one who has picked an org that is none.
+INSERT INTO own.identity SELECT who, minting.token('clerk', jsonb_build_object('sub', who)) FROM unnest('{ann,vera,idle,bert}'::text[]) who;
+INSERT INTO own.identity SELECT x.who, minting.token('clerk', jsonb_build_object('sub', x.sub)), x.org, x.cross_org FROM (VALUES ('lost', 'ann', 'nowhere', 'off'), ('across', 'ann', '', 'on'), ('root', 'root', '', 'on')) x (who, sub, org, cross_org);
+INSERT INTO own.identity VALUES ('nobody', ''), ('garbage', 'garbage'), ('expired', minting.token('clerk', '{"sub": "ann", "iat": 1600000000, "exp": 1600000060}'));
 -- What everybody sees; it has the values that others can guess.
 CREATE TABLE own.plain (id int, body text, n int, tags text[]);
 INSERT INTO own.plain SELECT i, CASE i % 3 WHEN 0 THEN 'a-' || i % 7 WHEN 1 THEN 'SECRET-B-' || i % 9 END, i % 5, ARRAY['a-1', 'SECRET-B-' || i % 4] FROM generate_series(1, 12) i;
