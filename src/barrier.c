@@ -450,15 +450,40 @@ ask_questions(Node *node, void *arg)
 	if (!IsA(node, FuncExpr) || !is_question((FuncExpr *) node))
 		return expression_tree_walker(node, ask_questions, arg);
 	questions->found = true;
-	if (questions->estate != NULL)
+	/* What returns rows has no error but for a token that is no good. */
+	if (questions->estate != NULL && !((FuncExpr *) node)->funcretset)
 		(void) ExecEvalExprSwitchContext(ExecInitExpr((Expr *) node, NULL),
 										 GetPerTupleExprContext(questions->estate), &isnull);
 	return false;
 }
 
+/*
+ * A policy may ask in a subselect, which is computed when the first row needs it:
+ * for its result, or for rows of ours.
+ */
+static void
+ask_subselect(PlanState *state, Questions *questions)
+{
+	ListCell   *lc;
+
+	if (IsA(state, ResultState))
+		(void) ask_questions((Node *) state->plan->targetlist, questions);
+	else if (IsA(state, FunctionScanState))
+	{
+		foreach(lc, ((FunctionScan *) state->plan)->functions)
+		{
+			Node	   *function = ((RangeTblFunction *) lfirst(lc))->funcexpr;
+
+			if (IsA(function, FuncExpr) && ((FuncExpr *) function)->funcretset)
+				(void) ask_questions(function, questions);
+		}
+	}
+}
+
 static bool
 ask_policies(PlanState *state, void *questions)
 {
+	ask_subselect(state, questions);
 	(void) ask_questions((Node *) state->plan->qual, questions);
 	if (IsA(state, IndexScanState))
 		(void) ask_questions((Node *) ((IndexScan *) state->plan)->indexqual, questions);

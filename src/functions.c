@@ -326,7 +326,7 @@ Datum
 tenancy_my_orgs(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const TnSession *session = tn_session_trusted();
+	const TnSession *session = tn_answer_session(tn_answer_begin(fcinfo->flinfo), fcinfo->flinfo);
 	TnRead		read;
 	ListCell   *lc;
 

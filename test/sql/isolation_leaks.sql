@@ -44,6 +44,16 @@ SELECT tenancy.protect('iso.claimed', 'iso_claimed') \g /dev/null
 CREATE POLICY claimed ON iso.claimed AS RESTRICTIVE USING (tenancy.claims() ->> 'sub' = body);
 GRANT SELECT ON iso.claimed TO regress_tenancy_app;
 INSERT INTO iso.claimed (body, org_id) VALUES ('SECRET-B-101', :a);
+-- With policies of the application's own alone, which ask in a subselect.
+CREATE TABLE iso.asked_once (body text PRIMARY KEY, org_id uuid);
+ALTER TABLE iso.asked_once ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON iso.asked_once USING (org_id = (SELECT tenancy.current_org()));
+CREATE TABLE iso.of_my_orgs (body text PRIMARY KEY, org_id uuid);
+ALTER TABLE iso.of_my_orgs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON iso.of_my_orgs USING (org_id IN (SELECT o.org_id FROM tenancy.my_orgs() o));
+GRANT SELECT ON iso.asked_once, iso.of_my_orgs TO regress_tenancy_app;
+INSERT INTO iso.asked_once VALUES ('SECRET-B-101', :b), ('a-1', :a);
+INSERT INTO iso.of_my_orgs VALUES ('SECRET-B-101', :b), ('a-1', :a);
 ANALYZE iso.note, iso.item;
 UPDATE iso.b_before SET rows = iso.b_rows();
 
@@ -486,6 +496,19 @@ SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowher
 SELECT pg_temp.both($$SELECT (SELECT count(*) FROM iso.note), pg_temp.go('nowhere'), (SELECT count(*) FROM iso.note WHERE body = %L)$$);
 SELECT pg_temp.both($$SELECT set_config('tenancy.session_token', 'no.token.at.all', true), (SELECT count(*) FROM iso.claimed WHERE body = %L)$$);
 SELECT count(*) FROM iso.claimed;
+\echo -- nor do policies of an application that ask in a subselect, which is computed when a row needs it
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT body FROM iso.asked_once;
+SELECT body FROM iso.of_my_orgs;
+SELECT t, pg_temp.both(format($$SELECT set_config('tenancy.org', 'nowhere', true) UNION ALL SELECT body FROM iso.%s WHERE body = %%L$$, t)) FROM unnest('{asked_once,of_my_orgs}'::text[]) t;
+SELECT t, pg_temp.both(format($$SELECT set_config('tenancy.session_token', 'no.token.at.all', true) UNION ALL SELECT body FROM iso.%s WHERE body = %%L$$, t)) FROM unnest('{asked_once,of_my_orgs}'::text[]) t;
+SELECT t, pg_temp.both(format($$SELECT set_config('tenancy.session_token', 'no.token.at.all', true) UNION ALL SELECT body FROM iso.%s WHERE body = %%L UNION ALL SELECT set_config('tenancy.session_token', %L, true)$$, t, :'admin_a')) FROM unnest('{asked_once,of_my_orgs}'::text[]) t;
+SET tenancy.session_token = :'expired';
+SELECT t, pg_temp.both(format('SELECT FROM iso.%s WHERE body = %%L', t)) FROM unnest('{asked_once,of_my_orgs}'::text[]) t;
+SET tenancy.session_token = :'admin_a';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 \echo -- a cursor is of the identity that it was opened under, whether or not it has a row
 CREATE FUNCTION pg_temp.fetch_elsewhere(guess text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
