@@ -233,21 +233,37 @@ is_stored(FmgrInfo *function)
 }
 
 /*
+ * The memory that a function's query is known by.  A row that another transaction
+ * has changed meanwhile is looked at again by an executor within the query's.
+ */
+static MemoryContext
+query_of(FmgrInfo *function)
+{
+	MemoryContext context = function->fn_mcxt;
+
+	if (context->ident != query_mark && context->parent != NULL &&
+		context->parent->ident == query_mark && strcmp(context->name, "ExecutorState") == 0)
+		return context->parent;
+	return context;
+}
+
+/*
  * The session that the answer is about.  Raises an error for a token that is no
  * good, but not in a query that has been settled before.
  */
 const TnSession *
 tn_answer_session(TnAnswer *answer, FmgrInfo *function)
 {
+	MemoryContext query_context = query_of(function);
 	const TnSession *session;
 
 	if (answer->settled == NULL && is_stored(function))
-		answer->settled = find(function->fn_mcxt);
+		answer->settled = find(query_context);
 	if (answer->settled == NULL)
 	{
 		session = tn_session_trusted();
-		if (is_stored(function) && function->fn_mcxt->ident == query_mark)
-			answer->settled = settle(function->fn_mcxt, session);
+		if (is_stored(function) && query_context->ident == query_mark)
+			answer->settled = settle(query_context, session);
 		return session;
 	}
 	session = tn_session();
