@@ -35,6 +35,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "settings.h"
 #include "statement.h"
 
 /*
@@ -126,7 +127,9 @@ is_of(Settled *settled, const TnSession *session)
 {
 	TnIdentity	now;
 
-	if (settled->version == session->version)
+	/* Reading across orgs is no part of the session, but of the identity. */
+	if (settled->version == session->version &&
+		settled->identity.cross_org == (tn_cross_org && session->is_superadmin))
 		return true;
 	tn_session_identity(session, &now);
 	if (!tn_session_same_identity(&now, &settled->identity))

@@ -76,6 +76,9 @@ SET tenancy.org = 'entry-acme';
 SET tenancy.cross_org = on;
 SELECT notes FROM entry.look();
 DELETE FROM entry.note WHERE body = 'entry-home' RETURNING body;
+\echo -- but not for a part of a statement
+SELECT minting.refusal($$SELECT body FROM entry.note WHERE set_config('tenancy.cross_org', 'off', true) <> ''$$);
+SELECT count(*) FROM entry.note WHERE set_config('tenancy.cross_org', 'off', true) || set_config('tenancy.cross_org', 'on', true) <> '';
 RESET tenancy.cross_org;
 RESET tenancy.org;
 
