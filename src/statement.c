@@ -144,9 +144,10 @@ check(Settled *settled, const TnSession *session)
 	if (!is_of(settled, session))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("identity was changed by a statement that depends on it"),
+				 errmsg("identity has changed during a statement that depends on it"),
 				 errdetail("While the statement ran, the user, the org or the state of the session has changed."),
-				 errhint("Set the token or the org in a statement of its own.")));
+				 errhint("Set the token or the org in a statement of its own. "
+						 "If somebody else has changed what the user may do, run the statement again.")));
 }
 
 /*
