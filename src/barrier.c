@@ -55,12 +55,11 @@
 #include "utils/typcache.h"
 
 #include "barrier.h"
+#include "catalog.h"
 #include "changes.h"
 #include "session.h"
 #include "settings.h"
 #include "statement.h"
-
-#define SCHEMA "tenancy"
 
 typedef struct Guard
 {
@@ -423,7 +422,7 @@ is_question(FuncExpr *call)
 {
 	ListCell   *lc;
 
-	if (call->location >= 0 || get_func_namespace(call->funcid) != get_namespace_oid(SCHEMA, true))
+	if (call->location >= 0 || get_func_namespace(call->funcid) != get_namespace_oid(TN_SCHEMA, true))
 		return false;
 	foreach(lc, call->args)
 	{

@@ -34,8 +34,6 @@
 #include "catalog.h"
 #include "changes.h"
 
-#define SCHEMA "tenancy"
-
 static const struct
 {
 	const char *table;
@@ -116,7 +114,7 @@ find_relation(Oid schema, const char *name)
 	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", SCHEMA, name),
+				 errmsg("relation \"%s.%s\" does not exist", TN_SCHEMA, name),
 				 errhint("The extension \"tenancy\" is damaged: drop and create it again, or restore a backup.")));
 	return oid;
 }
@@ -142,7 +140,7 @@ resolve_oids(void)
 	while (!oids_checked)
 	{
 		uint64		changes = tn_changes;
-		Oid			schema = get_namespace_oid(SCHEMA, false);
+		Oid			schema = get_namespace_oid(TN_SCHEMA, false);
 
 		if (!signals_are_the_same(schema))
 		{

@@ -13,6 +13,9 @@
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 
+/* Where all that is ours stands. */
+#define TN_SCHEMA "tenancy"
+
 /*
  * The tables that are read by index, each with its columns as numbered in
  * sql/schema.  Only columns that C reads are named.

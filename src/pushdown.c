@@ -41,9 +41,9 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "catalog.h"
 #include "pushdown.h"
 
-#define SCHEMA "tenancy"
 #define PREFIX "leakproof_"
 
 static planner_hook_type next_planner = NULL;
@@ -281,7 +281,7 @@ static Oid
 find_stand_in(Oid original)
 {
 	Oid			found = InvalidOid;
-	Oid			schema = get_namespace_oid(SCHEMA, true);
+	Oid			schema = get_namespace_oid(TN_SCHEMA, true);
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(original));
 
 	if (HeapTupleIsValid(tuple))
